@@ -1,0 +1,116 @@
+"""The application: settings, database, limits, blueprints, errors and headers, put together in one place."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import Any
+
+import structlog
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from pollsvc.articles import routes as articles
+from pollsvc.articles.service import is_known_origin
+from pollsvc.config import Settings
+from pollsvc.consent import routes as consent
+from pollsvc.corrections import routes as corrections
+from pollsvc.db import db
+from pollsvc.embeds import routes as embeds
+from pollsvc.embeds import snippets
+from pollsvc.polls import newsroom
+from pollsvc.polls import routes as polls
+from pollsvc.staff import routes as staff
+from pollsvc.staff import service as staff_service
+from pollsvc.voters import routes as voters
+from pollsvc.web import api, errors, forms, guards, headers, health, limits, logs, openapi
+from pollsvc.web.state import Actor, State
+
+log = structlog.get_logger("pollsvc")
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application. Opens no connection: the first request does.
+
+    :param settings: read from the environment where left out.
+    :raises ConfigError: if a setting is missing or wrong.
+    """
+    settings = settings or Settings.from_environ(os.environ)
+    app = Flask("pollsvc", static_folder=None, template_folder="embeds/templates")
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.extensions["pollsvc"] = State(
+        settings=settings,
+        keys=settings.keys(),
+        authenticate=_authenticate,
+        is_known_origin=_is_known_origin,
+        voter_limit_key=voters.limit_key,
+    )
+    app.extensions["pollsvc.checks"] = _checks(settings)
+    app.extensions["pollsvc.snippet"] = snippets.embed_html
+    app.extensions["pollsvc.error_page"] = embeds.error_page
+    logs.configure(settings.log_level)
+    db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
+    _wire_edge(app, settings)
+    _wire_routes(app)
+    return app
+
+
+def _wire_edge(app: Flask, settings: Settings) -> None:
+    # In this order before a request: its id, its clock, who may call, what is left of the limits, its body's size.
+    headers.register(app)
+    logs.register(app)
+    app.before_request(guards.enforce)
+    app.before_request(api.refuse_unreadable_bodies)
+    limits.open_limits(app, settings)
+    errors.register(app)
+
+
+def _wire_routes(app: Flask) -> None:
+    rest = api.open_api(app)
+    for feature in (polls, newsroom, voters, consent, corrections, articles, staff, forms, health):
+        rest.register_blueprint(feature.blp)
+    app.register_blueprint(openapi.describe(rest))
+    app.register_blueprint(embeds.blueprint)
+
+
+def _authenticate(secret: str, now: datetime) -> Actor | None:
+    token = staff_service.find_token(db.session, secret, now)
+    if token is None:
+        return None
+    if staff_service.is_use_due(token, now):
+        try:
+            staff_service.note_use(db.writing, token.id, now)
+            db.writing.commit()
+        except SQLAlchemyError:
+            # A busy database is no reason to turn the newsroom away; the next call notes it.
+            db.writing.rollback()
+    return Actor(f"token:{token.id}", token.name, frozenset(token.scopes))
+
+
+def _is_known_origin(origin: str) -> bool:
+    return is_known_origin(db.session, origin)
+
+
+def _checks(settings: Settings) -> dict[str, Any]:
+    """What `/readyz` asks, by part."""
+
+    def database() -> bool:
+        try:
+            db.session.execute(text("SELECT 1 FROM installation"))
+        except SQLAlchemyError:
+            return False
+        return True
+
+    def redis() -> bool:
+        client = Redis.from_url(str(settings.redis_url), socket_timeout=0.5, socket_connect_timeout=0.5)
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+        finally:
+            client.close()
+
+    return {"database": database, "redis": redis} if settings.redis_url else {"database": database}

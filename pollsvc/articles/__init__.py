@@ -1,0 +1,1 @@
+"""Where it happens: sites, their origins, and articles found by canonical URL."""

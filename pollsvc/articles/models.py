@@ -1,0 +1,76 @@
+"""Sites, their origins, and articles."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pollsvc.db import Id, Model
+
+
+class Site(Model):
+    """A publication: what its texts link to, and who reads what readers send."""
+
+    __tablename__ = "site"
+    __table_args__ = (UniqueConstraint("name"),)
+
+    id: Mapped[Id]
+    name: Mapped[str]
+    privacy_url: Mapped[str | None]
+    terms_url: Mapped[str | None]
+    standards_url: Mapped[str | None]
+    desk_email: Mapped[str | None]
+    created_at: Mapped[datetime]
+    origins: Mapped[list[SiteOrigin]] = relationship(
+        back_populates="site", order_by="SiteOrigin.position", lazy="selectin", cascade="all, delete-orphan"
+    )
+
+    @property
+    def canonical_origin(self) -> str:
+        """The origin that every article address is led to: the first."""
+        return self.origins[0].origin
+
+
+class SiteOrigin(Model):
+    """An origin of a site, such as ``https://news.example``; the one at position 0 is canonical."""
+
+    __tablename__ = "site_origin"
+    __table_args__ = (
+        PrimaryKeyConstraint("origin"),
+        UniqueConstraint("site_id", "position"),
+        CheckConstraint("position >= 0", name="position_not_negative"),
+    )
+
+    origin: Mapped[str]
+    #: Host, and port where it is not the scheme's own: an article is found whatever its scheme.
+    authority: Mapped[str] = mapped_column(index=True)
+    site_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("site.id"))
+    position: Mapped[int]
+    site: Mapped[Site] = relationship(back_populates="origins")
+
+
+class Article(Model):
+    """An article, known by its canonical address."""
+
+    __tablename__ = "article"
+    __table_args__ = (UniqueConstraint("url"),)
+
+    id: Mapped[Id]
+    site_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("site.id"), index=True)
+    url: Mapped[str]
+    created_at: Mapped[datetime]
+    site: Mapped[Site] = relationship(lazy="joined", innerjoin=True)
+
+
+class ArticleQuota(Model):
+    """How many articles readers' submissions brought to a site on a day; see the service's cap."""
+
+    __tablename__ = "article_quota"
+    __table_args__ = (PrimaryKeyConstraint("site_id", "day"),)
+
+    site_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("site.id"))
+    day: Mapped[date]
+    n: Mapped[int]

@@ -1,0 +1,198 @@
+"""Sites are kept here, and articles found by their canonical address."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from pollsvc.articles.models import Article, ArticleQuota, Site, SiteOrigin
+from pollsvc.articles.urls import InvalidUrl, authority_of, canonical_origin, parse_article_url
+from pollsvc.db import insert_into
+from pollsvc.errors import Conflict, NotFound, TooMany, one_field
+from pollsvc.staff.service import record
+
+#: Articles that readers' submissions may bring to a site in a day: a bound on what a script can fill the table with.
+READERS_ARTICLES_A_DAY = 1_000
+
+
+class SiteNotFound(NotFound):
+    """No site has this id."""
+
+    code = "site_not_found"
+    detail = "There is no site with this id."
+
+
+class OriginTaken(Conflict):
+    """An origin leads to one site only."""
+
+    code = "origin_taken"
+
+
+class NameTaken(Conflict):
+    """A site of this name exists."""
+
+    code = "site_name_taken"
+    detail = "A site of this name exists."
+
+
+class TooManyArticles(TooMany):
+    """Readers' submissions brought more new articles to a site than one day admits."""
+
+    code = "too_many_articles"
+    detail = "This article is not known yet, and no more new ones are taken today."
+    retry_after = 3600
+
+
+def create_site(
+    session: Session, *, name: str, origins: Sequence[str], actor: str, now: datetime, **links: str | None
+) -> Site:
+    """Make a site.
+
+    :param origins: the first is canonical, the others are aliases.
+    :param links: ``privacy_url``, ``terms_url``, ``standards_url``, ``desk_email``.
+    :raises Invalid: if an origin is none.
+    :raises OriginTaken: if an origin belongs to another site.
+    """
+    if session.scalar(select(Site.id).where(Site.name == name)):
+        raise NameTaken(fields={"name": NameTaken.detail})
+    site = Site(name=name, created_at=now, **links)
+    session.add(site)
+    session.flush()
+    _set_origins(session, site, origins)
+    record(session, actor=actor, action="site.created", subject=("site", site.id), now=now, detail=_facts(site))
+    return site
+
+
+def edit_site(session: Session, site_id: uuid.UUID, changes: Mapping[str, Any], *, actor: str, now: datetime) -> Site:
+    """Change a site's name, links or origins.
+
+    :raises SiteNotFound: if there is none with this id.
+    """
+    site = get_site(session, site_id)
+    before = _facts(site)
+    for name, value in changes.items():
+        if name == "origins":
+            _set_origins(session, site, value)
+        else:
+            setattr(site, name, value)
+    session.flush()
+    if (after := _facts(site)) != before:
+        detail = {"before": before, "after": after}
+        record(session, actor=actor, action="site.edited", subject=("site", site.id), now=now, detail=detail)
+    return site
+
+
+def get_site(session: Session, site_id: uuid.UUID) -> Site:
+    """The site with this id.
+
+    :raises SiteNotFound: if there is none.
+    """
+    site = session.get(Site, site_id)
+    if site is None:
+        raise SiteNotFound
+    return site
+
+
+def list_sites() -> Select[tuple[Site]]:
+    """All sites."""
+    return select(Site)
+
+
+def is_known_origin(session: Session, origin: str) -> bool:
+    """Whether an origin, exactly so, belongs to a site."""
+    return session.scalar(select(SiteOrigin.origin).where(SiteOrigin.origin == origin)) is not None
+
+
+def locate_article(session: Session, url: str) -> tuple[Site, str]:
+    """The site that owns an address, and the canonical address.
+
+    :raises Invalid: if the address is none, or no site owns its host; the field is ``article_url``.
+    """
+    try:
+        address = parse_article_url(url)
+    except InvalidUrl as error:
+        raise one_field("article_url", str(error)) from error
+    owner = select(Site).join(SiteOrigin).where(SiteOrigin.authority == address.authority).limit(1)
+    site = session.scalar(owner)
+    if site is None:
+        raise one_field("article_url", f"No site here owns {address.authority}.")
+    return site, site.canonical_origin + address.path_and_query
+
+
+def find_article(session: Session, url: str) -> Article | None:
+    """The article at an address, if it has a row. Creates nothing.
+
+    :raises Invalid: as :func:`locate_article`.
+    """
+    _, canonical = locate_article(session, url)
+    return session.scalar(select(Article).where(Article.url == canonical))
+
+
+def ensure_article(session: Session, url: str, now: datetime, *, by_reader: bool) -> Article:
+    """The article at an address; its row is made by the first who needs it.
+
+    :raises Invalid: as :func:`locate_article`.
+    :raises TooManyArticles: if readers brought too many new ones to the site today.
+    """
+    site, canonical = locate_article(session, url)
+    known = select(Article).where(Article.url == canonical)
+    article = session.scalar(known)
+    if article is not None:
+        return article
+    if by_reader:
+        _spend_quota(session, site, now)
+    # Two first submissions may meet here: the constraint decides, and both read the one row.
+    values = {"id": uuid7(), "site_id": site.id, "url": canonical, "created_at": now}
+    session.execute(insert_into(session, Article).values(values).on_conflict_do_nothing(index_elements=["url"]))
+    return session.scalars(known).one()
+
+
+def _spend_quota(session: Session, site: Site, now: datetime) -> None:
+    fresh = insert_into(session, ArticleQuota).values(site_id=site.id, day=now.date(), n=1)
+    counted = session.scalar(
+        fresh.on_conflict_do_update(
+            index_elements=["site_id", "day"],
+            set_={"n": ArticleQuota.n + 1},
+            where=ArticleQuota.n < READERS_ARTICLES_A_DAY,
+        ).returning(ArticleQuota.n)
+    )
+    if counted is None:
+        raise TooManyArticles
+
+
+def _set_origins(session: Session, site: Site, origins: Sequence[str]) -> None:
+    wanted: dict[str, str] = {}
+    for index, given in enumerate(origins):
+        try:
+            origin = canonical_origin(given)
+        except InvalidUrl as error:
+            raise one_field(f"origins.{index}", str(error)) from error
+        wanted[origin] = authority_of(origin)
+    others = select(SiteOrigin).where(SiteOrigin.authority.in_(wanted.values()), SiteOrigin.site_id != site.id)
+    if taken := session.scalars(others).first():
+        sentence = f"{taken.origin} belongs to another site."
+        raise OriginTaken(sentence, fields={"origins": sentence})
+    site.origins.clear()
+    # The old rows leave first: a kept origin would meet its own old row.
+    session.flush()
+    site.origins.extend(
+        SiteOrigin(origin=origin, authority=authority, position=position)
+        for position, (origin, authority) in enumerate(wanted.items())
+    )
+    session.flush()
+
+
+def _facts(site: Site) -> dict[str, Any]:
+    names = ("name", "privacy_url", "terms_url", "standards_url")
+    # The desk's address is a person's or a team's: the audit log says only that there is one.
+    return {
+        **{name: getattr(site, name) for name in names},
+        "has_desk_email": site.desk_email is not None,
+        "origins": [row.origin for row in site.origins],
+    }

@@ -1,0 +1,1 @@
+"""What a reader agreed to, word for word, and when."""

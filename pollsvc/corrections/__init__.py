@@ -1,0 +1,1 @@
+"""What readers say is wrong in an article."""

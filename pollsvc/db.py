@@ -1,0 +1,206 @@
+"""The database: model base, column types, and engines for SQLite and PostgreSQL.
+
+What differs between the two lives here, or in the statement builder of :mod:`pollsvc.polls.ballots`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy_lite import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from uuid_utils.compat import uuid7
+
+from pollsvc.errors import PollsvcError
+from pollsvc.keys import Keys
+
+#: Seconds that a statement waits for a lock or runs, before the reader gets 503 and may try again (promise 4).
+PATIENCE = 15
+
+
+class EncryptedText(sa.types.TypeDecorator[str]):
+    """Text that the database only ever sees encrypted (Fernet). Cannot be searched: keep a keyed hash beside it.
+
+    The cipher hangs on the engine's dialect, so that each application has its own keys and none is global.
+    """
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
+        return None if value is None else dialect.pollsvc_cipher.encrypt(value.encode())  # type: ignore[attr-defined,no-any-return]
+
+    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else dialect.pollsvc_cipher.decrypt(value).decode()  # type: ignore[attr-defined,no-any-return]
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+#: A ballot's choices: an array on PostgreSQL, JSON on SQLite.
+ChoiceIds = sa.JSON().with_variant(postgresql.ARRAY(sa.SmallInteger), "postgresql")
+
+Id = Annotated[uuid.UUID, mapped_column(sa.Uuid, primary_key=True, default=uuid7)]
+Hash = Annotated[bytes, mapped_column(sa.LargeBinary(32))]
+Time = Annotated[datetime, mapped_column(UtcDateTime)]
+Encrypted = Annotated[str, mapped_column(EncryptedText)]
+
+
+class Model(DeclarativeBase):
+    """Base of all models."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: sa.Text, datetime: UtcDateTime, dict[str, Any]: sa.JSON, list[str]: sa.JSON}  # noqa: RUF012 (read by SQLAlchemy as it stands)
+
+
+class Installation(Model):
+    """What this database knows of the installation it belongs to, by name."""
+
+    __tablename__ = "installation"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class WrongHashKey(PollsvcError):
+    """The database belongs to another hash key: its ballots and suppressions could not be found again."""
+
+    code = "wrong_hash_key"
+    detail = (
+        "POLLSVC_HASH_KEY is not the one this database was made with. Every voter could vote again, so the start is "
+        "refused. Put the old key back (instance/keys.json holds it where it was made at the first run)."
+    )
+
+
+class Database(SQLAlchemy):
+    """The extension, with a session for each way of working.
+
+    ``session`` reads. ``writing`` takes SQLite's one write lock when its transaction begins, because a reader that
+    turns writer half-way is refused there. ``voting`` sends each statement as a transaction of its own on
+    PostgreSQL, which saves two of three round trips.
+    """
+
+    def open(self, app: Flask, url: str, pool_size: int, keys: Keys) -> None:
+        """Connect an application to its database: engines, sessions, cipher.
+
+        :param url: a SQLAlchemy URL.
+        :param pool_size: connections that one process holds at the most.
+        """
+        app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(url, pool_size)}
+        self.init_app(app)
+        with app.app_context():
+            engine = self.engine
+            prepare_engine(engine, keys)
+            is_sqlite = engine.dialect.name == "sqlite"
+            vote_options: dict[str, Any] = {"sqlite_write": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            self.engines["writing"] = engine.execution_options(sqlite_write=True)
+            self.engines["voting"] = engine.execution_options(**vote_options)
+
+    def get_session(self, name: str = "default") -> Session:
+        """The session of that name, on the engine of that name, closed with the application context."""
+        session = super().get_session(name)
+        session.bind = self.engines[name]
+        return session
+
+    @property
+    def writing(self) -> Session:
+        """The session for changes."""
+        return self.get_session("writing")
+
+    @property
+    def voting(self) -> Session:
+        """The session for the vote path."""
+        return self.get_session("voting")
+
+
+db = Database(session_options={"expire_on_commit": False})
+
+
+def engine_options(url: str, pool_size: int) -> dict[str, Any]:
+    """Options of the application's engine."""
+    options: dict[str, Any] = {"url": url, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": PATIENCE}
+    if url.startswith("postgresql"):
+        # synchronous_commit is set here because a server may have it off, and an acknowledged vote must last.
+        options["connect_args"] = {
+            "connect_timeout": 5,
+            "application_name": "pollsvc",
+            "options": f"-c timezone=UTC -c synchronous_commit=on -c lock_timeout={PATIENCE * 1000 - 500} "
+            f"-c statement_timeout={PATIENCE * 1000} -c idle_in_transaction_session_timeout=60000",
+        }
+    return options
+
+
+def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
+    """Give an engine its cipher and, on SQLite, its pragmas and explicit transactions."""
+    engine.dialect.pollsvc_cipher = keys.cipher  # type: ignore[attr-defined]
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # Python's own transaction control begins too late and never IMMEDIATE; we send BEGIN ourselves.
+        connection.isolation_level = None
+        pragmas(connection, foreign_keys="ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        is_write = connection.get_execution_options().get("sqlite_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def pragmas(connection: Any, *, foreign_keys: str) -> None:
+    """What every SQLite connection of ours is told; FULL because an acknowledged vote survives a power cut."""
+    connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
+
+
+def remember_hash_key(session: Session, keys: Keys) -> None:
+    """Write down which hash key this database belongs to, or refuse another one.
+
+    :raises WrongHashKey: if the database knows another key.
+    """
+    known = session.get(Installation, "hash_key")
+    if known is None:
+        session.add(Installation(name="hash_key", value=keys.fingerprint()))
+    elif known.value != keys.fingerprint():
+        raise WrongHashKey
+
+
+def insert_into(session: Session, model: type[Model]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT, which both databases have and SQLAlchemy's generic insert has not."""
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(model)
+    return postgresql.insert(model)

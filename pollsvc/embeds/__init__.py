@@ -1,0 +1,1 @@
+"""What the reader sees: elements, plain forms, and the demo article."""

@@ -1,0 +1,1 @@
+"""Polls, their choices, ballots and tallies."""

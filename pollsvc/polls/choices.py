@@ -1,0 +1,80 @@
+"""How a poll's choices may be edited: freely before the first ballot, in their wording only after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pollsvc.errors import Conflict, one_field
+from pollsvc.polls.models import Choice, Poll
+
+
+@dataclass(frozen=True)
+class ChoiceEdit:
+    """One choice as an editor sends it: with the id of the one it is, or None."""
+
+    id: int | None
+    text: str
+
+
+class ChoicesFixed(Conflict):
+    """Ballots are in: what they mean must stay."""
+
+    code = "choices_fixed"
+    detail = (
+        "Ballots are in: choices can be neither added, removed nor reordered. Their wording may be mended; "
+        "send each choice with its id."
+    )
+
+
+def arrange_choices(poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool) -> None:
+    """Give a poll these choices, in this order. Ids stay with their choice and are never given again.
+
+    Choices sent without ids are matched by their text; once ballots are in, by their place.
+
+    :raises Invalid: if an id is not the poll's, or two choices say the same.
+    :raises ChoicesFixed: if ballots are in and this is more than a new wording.
+    """
+    _refuse_repeats(edits)
+    known = {choice.id: choice for choice in poll.choices}
+    wanted = _identified(poll, edits, has_ballots=has_ballots)
+    for index, (choice_id, _) in enumerate(wanted):
+        if choice_id is not None and choice_id not in known:
+            raise one_field(f"choices.{index}.id", "This poll has no choice with this id.")
+    if has_ballots and [choice_id for choice_id, _ in wanted] != [choice.id for choice in poll.choices]:
+        raise ChoicesFixed
+    arranged = []
+    for position, (choice_id, text) in enumerate(wanted):
+        if choice_id is None:
+            choice_id = poll.next_choice_id
+            poll.next_choice_id += 1
+        choice = known.get(choice_id) or Choice(id=choice_id)
+        choice.text, choice.position = text, position
+        arranged.append(choice)
+    poll.choices[:] = arranged
+
+
+def _identified(poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool) -> list[tuple[int | None, str]]:
+    by_text = {choice.text: choice for choice in poll.choices}
+    if any(edit.id is not None for edit in edits):
+        return [(edit.id, edit.text) for edit in edits]
+    if not has_ballots:
+        return [(found.id if (found := by_text.get(edit.text)) else None, edit.text) for edit in edits]
+    if len(edits) != len(poll.choices):
+        raise ChoicesFixed
+    for choice, edit in zip(poll.choices, edits, strict=True):
+        # "No, Yes" in place of "Yes, No" is an exchange of meanings, not a new wording.
+        if edit.text in by_text and by_text[edit.text] is not choice:
+            raise ChoicesFixed
+    return [(choice.id, edit.text) for choice, edit in zip(poll.choices, edits, strict=True)]
+
+
+def _refuse_repeats(edits: Sequence[ChoiceEdit]) -> None:
+    texts: set[str] = set()
+    ids: set[int] = set()
+    for index, edit in enumerate(edits):
+        if edit.text.casefold() in texts or edit.id in ids:
+            raise one_field(f"choices.{index}", "This choice stands here twice.")
+        texts.add(edit.text.casefold())
+        if edit.id is not None:
+            ids.add(edit.id)

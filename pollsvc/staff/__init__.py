@@ -1,0 +1,1 @@
+"""Who works here: API tokens, scopes and the audit log."""

@@ -1,0 +1,1 @@
+"""Who votes: signed voter tokens and the tiers of their strength."""

@@ -1,0 +1,1 @@
+"""The edge kit: knows Flask, knows no feature."""

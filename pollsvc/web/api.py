@@ -1,0 +1,195 @@
+"""The JSON edge: strict bodies in, documented answers out (flask-smorest, OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import marshmallow as ma
+import orjson
+from flask import Flask, Request, Response, current_app, request
+from flask import json as flask_json
+from flask_smorest import Api, Blueprint
+from flask_smorest.utils import prepare_response
+from webargs import core
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
+
+from pollsvc import __version__
+from pollsvc.web.errors import answer
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: Bytes of a body that a route takes, unless it says otherwise.
+DEFAULT_CAP = 16_384
+
+
+class FieldErrorSchema(ma.Schema):
+    """One field that broke a rule."""
+
+    field = ma.fields.String(required=True, metadata={"description": "Path of the field, such as choices.0"})
+    detail = ma.fields.String(required=True)
+
+
+class ProblemSchema(ma.Schema):
+    """RFC 9457 problem document."""
+
+    type = ma.fields.String(required=True)
+    title = ma.fields.String(required=True)
+    status = ma.fields.Integer(required=True)
+    detail = ma.fields.String(required=True)
+    code = ma.fields.String(required=True, metadata={"description": "Stable; listed in docs/api.md"})
+    errors = ma.fields.List(ma.fields.Nested(FieldErrorSchema), required=True)
+    request_id = ma.fields.String(required=True)
+
+
+class NothingSchema(ma.Schema):
+    """A body that carries nothing: ``{}``, or none at all."""
+
+
+class JSONParser(FlaskParser):
+    """Takes JSON and nothing else, and refuses unknown names in queries too."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: Mapping[str, str | None] = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": ma.RAISE,
+        "json": ma.RAISE,
+    }
+
+    def _raw_load_json(self, req: Request) -> Any:
+        body = req.get_data(cache=True)
+        if not body and not req.mimetype:
+            return {}
+        if not core.is_json(req.mimetype):
+            raise UnsupportedMediaType
+        try:
+            loaded = orjson.loads(body) if body else {}
+        except orjson.JSONDecodeError as error:
+            raise BadRequest from error
+        if not isinstance(loaded, dict):
+            raise BadRequest
+        return loaded
+
+
+class JSONBlueprint(Blueprint):
+    """A blueprint whose bodies are strict and capped, and whose refusals are documented."""
+
+    ARGUMENTS_PARSER = JSONParser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._prepare_problems_doc)
+
+    def body(self, schema: type[ma.Schema], *, cap: int = DEFAULT_CAP) -> Callable[[View], View]:
+        """Take a JSON body of a schema, of at most ``cap`` bytes."""
+
+        def decorate(view: View) -> View:
+            wrapped: View = self.arguments(schema, location="json", required=schema is not NothingSchema)(view)
+            wrapped.__body_cap__ = cap  # type: ignore[attr-defined]
+            wrapped.__body_schema__ = schema  # type: ignore[attr-defined]
+            return wrapped
+
+        return decorate
+
+    def query(self, schema: type[ma.Schema]) -> Callable[[View], View]:
+        """Take query parameters of a schema."""
+        decorate: Callable[[View], View] = self.arguments(schema, location="query")
+        return decorate
+
+    def problems(self, *statuses: int) -> Callable[[View], View]:
+        """Document refusals of a view's own, beside those that its guard, limits and body bring."""
+
+        def decorate(view: View) -> View:
+            # The dictionary is made anew, so that decorators further in keep theirs.
+            view._apidoc = {**getattr(view, "_apidoc", {}), "problems": statuses}  # type: ignore[attr-defined]
+            return view
+
+        return decorate
+
+    def _prepare_problems_doc(self, doc: Any, doc_info: Any, *, api: Any, spec: Any, **kwargs: Any) -> Any:
+        statuses = {*doc_info.get("problems", ()), 503}
+        for parameter in doc_info.get("arguments", {}).get("parameters", ()):
+            is_body = isinstance(parameter, Mapping) and parameter.get("in") == "json"
+            statuses |= {400, 411, 413, 415, 422} if is_body else {422}
+        if doc_info.get("limited"):
+            statuses.add(429)
+        if "requestBody" in doc:
+            statuses |= {400, 411, 413, 415, 422}
+        scope = doc_info.get("scope")
+        if scope:
+            statuses |= {401, 403}
+            doc["security"] = [{"apiToken": []}]
+            doc["x-scope"] = scope
+        for status in sorted(statuses):
+            response = {"description": HTTPStatus(status).phrase, "schema": ProblemSchema}
+            prepare_response(response, spec, "application/problem+json")
+            doc.setdefault("responses", {})[str(status)] = response
+        doc["responses"].pop("default", None)
+        doc["responses"] = {str(status): found for status, found in doc["responses"].items()}
+        return doc
+
+
+class PollsvcApi(Api):  # type: ignore[misc]
+    """The API, whose failures are problems."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to :mod:`pollsvc.web.errors`, which serves pages too."""
+
+    def handle_http_exception(self, error: Exception) -> Response:  # type: ignore[override]
+        """Answer like every other error."""
+        return answer(error)
+
+
+class OrjsonProvider(flask_json.provider.JSONProvider):
+    """Flask's JSON by orjson."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Serialise; UUIDs and aware times as their RFC strings."""
+        return orjson.dumps(obj, default=_plain, option=orjson.OPT_UTC_Z).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse."""
+        return orjson.loads(s)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    raise TypeError(type(value).__name__)
+
+
+def open_api(app: Flask) -> PollsvcApi:
+    """Make the API of an application; blueprints are registered on it."""
+    app.json = OrjsonProvider(app)
+    app.config.update(
+        API_TITLE="pollsvc",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        API_SPEC_OPTIONS={
+            "info": {"description": "Polls, consent and corrections in articles. Errors are RFC 9457 problems."},
+            "components": {"securitySchemes": {"apiToken": {"type": "http", "scheme": "bearer"}}},
+        },
+    )
+    return PollsvcApi(app)
+
+
+def refuse_unreadable_bodies() -> None:
+    """Cap the body of each request, and refuse one that does not say its length.
+
+    Werkzeug would cut a chunked body silently at the cap; a cut body must never reach a rule.
+    """
+    from_view = _view_attribute("__body_cap__")
+    request.max_content_length = from_view if from_view is not None else DEFAULT_CAP
+    request.max_form_memory_size = request.max_content_length
+    if request.content_length is None and "Transfer-Encoding" in request.headers:
+        raise LengthRequired
+    if request.content_length is not None and request.content_length > request.max_content_length:
+        raise RequestEntityTooLarge
+
+
+def _view_attribute(name: str) -> Any:
+    return getattr(current_app.view_functions.get(request.endpoint or ""), name, None)

@@ -1,0 +1,206 @@
+"""One shape for every failure: RFC 9457 problem documents under ``/v1``, pages with the same status elsewhere."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import RateLimitExceeded
+from marshmallow import ValidationError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from pollsvc.errors import (
+    Conflict,
+    Gone,
+    Invalid,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PollsvcError,
+    TooMany,
+    Unavailable,
+)
+
+log = structlog.get_logger("pollsvc")
+
+#: The one table that gives a kind of error its status.
+STATUSES: dict[type[PollsvcError], int] = {
+    Invalid: 422,
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Gone: 410,
+    TooMany: 429,
+    Unavailable: 503,
+}
+
+#: Codes of what the web layer refuses by itself, by status.
+HTTP_CODES = {
+    400: "malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    411: "length_required",
+    413: "too_large",
+    414: "uri_too_long",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "rate_limited",
+    431: "headers_too_large",
+    500: "internal",
+    503: "unavailable",
+}
+
+_DETAILS = {
+    400: "The body is not valid JSON.",
+    404: "There is nothing at this address.",
+    411: "Send a Content-Length: a body of unknown length is not read.",
+    413: "The body is larger than this address takes.",
+    415: "Send JSON with Content-Type: application/json.",
+    429: "Too many requests. Wait a moment, then send the same request again.",
+    500: "Something failed on our side. It has been noted, and nothing was stored.",
+}
+
+#: Addresses that answer programs; every other one answers people with a page.
+_MACHINE = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is down, locked for longer than we wait, or out of room."""
+
+    code = "database_unavailable"
+    detail = "The service is busy and nothing was stored. Send the same request again in a moment."
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong with a request, in the members of RFC 9457 and ours."""
+
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] = field(default_factory=list)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        return HTTPStatus(self.status).phrase
+
+    def document(self) -> dict[str, Any]:
+        """The body of the answer."""
+        return {
+            **self.extra,
+            "type": f"urn:pollsvc:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "errors": self.errors,
+            "request_id": g.get("request_id", ""),
+        }
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of an application as a problem."""
+    app.register_error_handler(Exception, answer)
+
+
+def answer(error: Exception) -> Response:
+    """The answer to any exception that reached the edge."""
+    if isinstance(error, HTTPException) and (error.response is not None or (error.code or 500) < 400):
+        return error.get_response()  # type: ignore[return-value]
+    found = problem_of(error)
+    if found.status >= 500:
+        note(error, found)
+    return respond(found)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Tell what an exception means for the caller."""
+    if isinstance(error, PollsvcError):
+        return _of_rule(error)
+    if isinstance(error, ValidationError):
+        return Problem(422, "invalid", _INVALID, list(flatten(error.normalized_messages())))
+    if isinstance(error, RateLimitExceeded):
+        return Problem(429, "rate_limited", _DETAILS[429], headers={"Retry-After": str(g.get("retry_after", 60))})
+    if isinstance(error, HTTPException):
+        return _of_http(error)
+    if isinstance(error, OperationalError | InternalError | PoolTimeout) or (
+        isinstance(error, DBAPIError) and error.connection_invalidated
+    ):
+        return _of_rule(DatabaseUnavailable())
+    return Problem(500, "internal", _DETAILS[500])
+
+
+def respond(problem: Problem) -> Response:
+    """Send a problem to a program, or a page to a person."""
+    if request.path.startswith(_MACHINE):
+        body, kind = orjson.dumps(problem.document()), "application/problem+json"
+    else:
+        body, kind = current_app.extensions["pollsvc.error_page"](problem).encode(), "text/html; charset=utf-8"
+    response = current_app.response_class(body, problem.status, content_type=kind)
+    response.headers.update(problem.headers)
+    return response
+
+
+def note(error: Exception, problem: Problem) -> None:
+    """Log a failure of ours with where it happened.
+
+    The exception's own text is left out: it may quote what a reader typed.
+    """
+    origin = getattr(error, "orig", None)
+    log.error(
+        "request failed",
+        code=problem.code,
+        error=type(error).__name__,
+        cause=type(origin).__name__ if origin else None,
+        route=str(request.url_rule) if request.url_rule else None,
+        trace="".join(traceback.format_tb(error.__traceback__)),
+    )
+
+
+_INVALID = "Some fields break a rule; each is named under errors."
+
+
+def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, str]]:
+    """Turn marshmallow's nested messages into one entry a field: ``choices.0``."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            step = () if not path and key in ("json", "query", "_schema") else (str(key),)
+            yield from flatten(inner, path + step)
+    elif isinstance(messages, list | tuple):
+        for inner in messages:
+            yield from flatten(inner, path)
+    else:
+        yield {"field": ".".join(path), "detail": str(messages)}
+
+
+def _of_rule(error: PollsvcError) -> Problem:
+    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+    headers = {}
+    if isinstance(error, TooMany | Unavailable):
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="pollsvc"'
+    fields = [{"field": name, "detail": sentence} for name, sentence in error.fields.items()]
+    return Problem(status, error.code, error.detail, fields, error.extra, headers)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    status = error.code or 500
+    data = getattr(error, "data", None) or {}
+    errors = list(flatten(data.get("messages", {})))
+    headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
+    code = HTTP_CODES.get(status, "malformed" if status < 500 else "internal")
+    detail = _INVALID if errors and status == 422 else _DETAILS.get(status, HTTPStatus(status).phrase + ".")
+    return Problem(status, code, detail, errors, headers=headers)

@@ -1,0 +1,112 @@
+"""What every answer carries: request id, caching, CORS and security headers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+import orjson
+from flask import Flask, Response, g, request
+
+from pollsvc.web.state import settings, state
+
+#: Our own pages: everything from our own origin, nothing inline, framed by nobody unless a page says so.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+)
+DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+PUBLIC_READ = "public, max-age=0, s-maxage=2, stale-while-revalidate=2"
+PRIVATE = "private, no-store"
+_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def register(app: Flask) -> None:
+    """Give every request an id and every answer its headers."""
+    app.before_request(_name_request)
+    app.after_request(_dress)
+
+
+def public_read(*identity: object) -> None:
+    """Declare the answer public and cacheable: it holds nothing about who asks.
+
+    :param identity: what the entity tag is made of, so that equal answers share one.
+    """
+    g.etag = hashlib.sha256(orjson.dumps(identity, default=str)).hexdigest()[:32]
+
+
+def allow_framing(origins: list[str]) -> None:
+    """Let pages of these origins frame the answer."""
+    g.ancestors = " ".join(sorted(origins)) or "'none'"
+
+
+def static_file(*, is_forever: bool = False) -> None:
+    """Declare the answer a file for all: five minutes, or a year where its name changes with its content."""
+    g.cache_control = "public, max-age=31536000, immutable" if is_forever else "public, max-age=300"
+
+
+def _name_request() -> None:
+    # An id given by the proxy in front is kept, so that one line of its log finds ours.
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _dress(response: Response) -> Response:
+    _caching(response)
+    _cors(response)
+    headers = response.headers
+    headers["X-Request-ID"] = g.get("request_id", "")
+    headers["X-Content-Type-Options"] = "nosniff"
+    # Not no-referrer: browsers would then send `Origin: null` with our own forms.
+    headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=(), browsing-topics=()")
+    is_page = response.mimetype == "text/html"
+    headers["Content-Security-Policy"] = (
+        PAGE_POLICY.format(ancestors=g.get("ancestors", "'none'")) if is_page else DATA_POLICY
+    )
+    if settings().is_production:
+        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return response
+
+
+def _caching(response: Response) -> None:
+    headers = response.headers
+    if response.status_code >= 400:
+        headers["Cache-Control"] = PRIVATE
+    elif "cache_control" in g:
+        headers["Cache-Control"] = g.cache_control
+        headers["Access-Control-Allow-Origin"] = "*"
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    elif "etag" in g:
+        headers["Cache-Control"] = PUBLIC_READ
+        headers["Access-Control-Allow-Origin"] = "*"
+        headers["Access-Control-Expose-Headers"] = _EXPOSED
+        response.set_etag(g.etag)
+        response.make_conditional(request)
+    else:
+        headers["Cache-Control"] = PRIVATE
+
+
+def _cors(response: Response) -> None:
+    """Let the pages of our sites read what they asked for; anybody may read what is public."""
+    headers = response.headers
+    if "Access-Control-Allow-Origin" in headers or not request.path.startswith("/v1/"):
+        return
+    headers.add("Vary", "Origin")
+    origin = request.headers.get("Origin")
+    if not origin or not _is_known(origin):
+        return
+    headers["Access-Control-Allow-Origin"] = origin
+    headers["Access-Control-Expose-Headers"] = _EXPOSED
+    if request.method == "OPTIONS":
+        headers["Access-Control-Allow-Methods"] = headers.get("Allow", "GET, POST")
+        headers["Access-Control-Allow-Headers"] = "Content-Type, X-Voter-Token"
+        headers["Access-Control-Max-Age"] = "600"
+
+
+def _is_known(origin: str) -> bool:
+    if origin == settings().public_url:
+        return True
+    return state().is_known_origin(origin)

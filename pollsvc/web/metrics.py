@@ -1,0 +1,42 @@
+"""Prometheus metrics that count all processes of an installation's host.
+
+``pollsvc serve`` names a folder in ``PROMETHEUS_MULTIPROC_DIR`` before its workers start; each worker writes its own
+files there and whoever is asked adds them up. Without the folder (tests, another server) a process counts for itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+REQUESTS = Counter("pollsvc_requests_total", "Requests by route and status.", ["method", "route", "status"])
+SECONDS = Histogram(
+    "pollsvc_request_seconds",
+    "Time to answer by route.",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+)
+VOTES = Counter("pollsvc_votes_total", "Votes by outcome.", ["outcome"])
+SUBMISSIONS = Counter("pollsvc_submissions_total", "Consents and corrections taken in.", ["kind", "suspect"])
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request."""
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(route).observe(seconds)
+
+
+def registry() -> CollectorRegistry:
+    """Everything counted, over all processes where there are several."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    merged = CollectorRegistry()
+    MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+    return merged
+
+
+def exposition() -> bytes:
+    """The text that Prometheus reads."""
+    return generate_latest(registry())

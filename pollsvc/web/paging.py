@@ -1,0 +1,67 @@
+"""Lists by keyset: newest first, with an opaque cursor."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import marshmallow as ma
+from sqlalchemy import Select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from pollsvc.errors import one_field
+from pollsvc.keys import BadToken, Keys
+
+Row = TypeVar("Row")
+MOST = 100
+
+
+class PageQuerySchema(ma.Schema):
+    """Mixed into each list's query."""
+
+    limit = ma.fields.Integer(load_default=20, validate=ma.validate.Range(1, MOST))
+    cursor = ma.fields.String(load_default=None, validate=ma.validate.Length(max=200))
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some items and where the next ones begin."""
+
+    items: Sequence[Row]
+    next_cursor: str | None
+
+
+def page_schema(item: type[ma.Schema]) -> type[ma.Schema]:
+    """The schema of a list of items."""
+    name = item.__name__.removesuffix("Schema") + "PageSchema"
+    return type(
+        name,
+        (ma.Schema,),
+        {
+            "items": ma.fields.List(ma.fields.Nested(item), required=True),
+            "next_cursor": ma.fields.String(required=True, allow_none=True),
+        },
+    )
+
+
+def read_page(
+    session: Session, rows: Select[Any], key: InstrumentedAttribute[uuid.UUID], query: dict[str, Any], keys: Keys
+) -> Page[Any]:
+    """Read one page, newest first by a UUIDv7 key.
+
+    :raises Invalid: if the cursor is none of ours.
+    """
+    if query["cursor"]:
+        try:
+            rows = rows.where(key < uuid.UUID(bytes=keys.unsign("cursor", query["cursor"])))
+        except (BadToken, ValueError) as error:
+            raise one_field("cursor", "Must be a next_cursor of an earlier answer.") from error
+    found = session.scalars(rows.order_by(key.desc()).limit(query["limit"] + 1)).all()
+    items = found[: query["limit"]]
+    has_more = len(found) > len(items)
+    last: uuid.UUID | None = getattr(items[-1], key.key) if has_more else None
+    return Page(items, keys.sign("cursor", last.bytes) if last else None)
+
+

@@ -1,0 +1,87 @@
+"""Rows that tests begin with, made through the services' own doors and flushed, not committed.
+
+Each takes a session and, by name, what the test is about; the rest is always the same.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from pollsvc.articles import service as articles
+from pollsvc.articles.models import Article, Site
+from pollsvc.consent import service as consent
+from pollsvc.consent.models import ConsentText
+from pollsvc.corrections import service as corrections
+from pollsvc.corrections.models import Correction
+from pollsvc.keys import Keys
+from pollsvc.staff import service as staff
+from pollsvc.voters import service as voters
+
+THEN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)  # a day before the `now` of the tests
+ACTOR = "test"
+ORIGIN = "https://news.example"
+ARTICLE_URL = f"{ORIGIN}/harbour/new-ferry"
+
+
+def make_site(
+    session: Session, *, name: str = "The Harbour Gazette", origins: Sequence[str] = (ORIGIN,), **links: str
+) -> Site:
+    """Make a site with all its links, of which `links` changes some."""
+    defaults = {
+        "privacy_url": f"{ORIGIN}/privacy",
+        "terms_url": f"{ORIGIN}/terms",
+        "standards_url": f"{ORIGIN}/standards",
+        "desk_email": "desk@news.example",
+    }
+    return articles.create_site(
+        session, name=name, origins=origins, actor=ACTOR, now=THEN, **(defaults | links)
+    )
+
+
+def make_article(session: Session, *, url: str = ARTICLE_URL) -> Article:
+    """Make an article of a site that exists."""
+    return articles.ensure_article(session, url, THEN, by_reader=False)
+
+
+def make_token(
+    session: Session, *, name: str = "a desk", scopes: Sequence[str] = ("admin",), **changes: Any
+) -> str:
+    """Make an API token and give its secret."""
+    _, secret = staff.create_token(
+        session, **{"name": name, "scopes": scopes, "actor": ACTOR, "now": THEN} | changes
+    )
+    return secret
+
+
+def make_voter_token(keys: Keys, *, number: int = 1, now: datetime | None = None) -> str:
+    """Make the token of the reader of this number: the same number is the same reader.
+
+    It is signed for 400 days from now on, or from the `now` given: HTTP reads the real clock.
+    """
+    return voters.issue_token(keys, now or datetime.now(UTC), number.to_bytes(16, "big")).voter_token
+
+
+def make_consent_text(session: Session, *, site: Site, **changes: Any) -> ConsentText:
+    """Make the next version of a site's newsletter text."""
+    defaults = {
+        "body": "Send me the newsletter. It is free, and I may leave at any time.",
+        "actor": ACTOR,
+        "now": THEN,
+    }
+    return consent.publish_text(session, site_id=site.id, **(defaults | changes))
+
+
+def make_correction(session: Session, *, keys: Keys, **changes: Any) -> Correction:
+    """Make a reader's report on an article of a site that exists."""
+    defaults: dict[str, Any] = {
+        "article_url": ARTICLE_URL,
+        "name": "Ada Reader",
+        "email": "ada@reader.example",
+        "message": "The ferry has two decks, not three.",
+        "quote": None,
+        "is_suspect": False,
+        "now": THEN,
+    }
+    return corrections.submit_correction(session, keys, **(defaults | changes))

@@ -1,0 +1,5 @@
+"""For WSGI servers other than the one that ``pollsvc serve`` runs."""
+
+from pollsvc.app import create_app
+
+app = create_app()
