@@ -72,7 +72,8 @@ def _create_staff() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_staff_token"),
         sa.UniqueConstraint("token_hash", name="uq_staff_token_token_hash"),
         sa.CheckConstraint(
-            "revoked_at IS NULL OR revoked_at >= created_at", name=op.f("ck_staff_token_revoked_after_created")
+            "revoked_at IS NULL OR revoked_at >= created_at",
+            name=op.f("ck_staff_token_revoked_after_created"),
         ),
     )
     op.create_table(
@@ -209,7 +210,9 @@ def _create_polls() -> None:
             name=op.f("ck_poll_known_visibility"),
         ),
         sa.CheckConstraint("closes_at > opens_at", name=op.f("ck_poll_closes_after_opening")),
-        sa.CheckConstraint("max_choices IS NULL OR max_choices >= 1", name=op.f("ck_poll_max_choices_from_one")),
+        sa.CheckConstraint(
+            "max_choices IS NULL OR max_choices >= 1", name=op.f("ck_poll_max_choices_from_one")
+        ),
         sa.CheckConstraint(
             "kind = 'multiple' OR max_choices IS NULL", name=op.f("ck_poll_single_has_no_max_choices")
         ),

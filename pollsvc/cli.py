@@ -22,8 +22,8 @@ from pollsvc.db import engine_options, prepare_engine, remember_hash_key
 from pollsvc.embeds import demo as demo_content
 from pollsvc.errors import PollsvcError
 from pollsvc.polls.tallies import find_differences
-from pollsvc.staff import service as staff_service
 from pollsvc.scopes import SCOPES
+from pollsvc.staff import service as staff_service
 
 #: Who the audit log names for what is done here.
 ACTOR = "cli"
@@ -51,14 +51,20 @@ def _told(error: ConfigError | PollsvcError) -> str:
 @click.version_option(__version__, prog_name="pollsvc")
 def main() -> None:
     """Polls, consent and corrections in the articles of a news publisher."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
 
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
-@click.option("--threads", default=8, show_default=True, type=click.IntRange(1, 256), help="Threads of each process.")
+@click.option(
+    "--threads", default=8, show_default=True, type=click.IntRange(1, 256), help="Threads of each process."
+)
 def serve(host: str, port: int, workers: int, threads: int) -> None:
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
@@ -93,8 +99,12 @@ def reconcile() -> None:
     with _session(_settings()) as session:
         differences = find_differences(session)
     for found in differences:
-        click.echo(f"poll {found.poll_id} choice {found.choice_id}: {found.votes:+d} votes, {found.voters:+d} voters")
-    click.echo(f"{len(differences)} differences" if differences else "Every tally equals its ballots.", err=True)
+        click.echo(
+            f"poll {found.poll_id} choice {found.choice_id}: {found.votes:+d} votes, {found.voters:+d} voters"
+        )
+    click.echo(
+        f"{len(differences)} differences" if differences else "Every tally equals its ballots.", err=True
+    )
     sys.exit(1 if differences else 0)
 
 
@@ -105,7 +115,13 @@ def site() -> None:
 
 @site.command("add")
 @click.option("--name", required=True, help="What readers call it.")
-@click.option("--origin", "origins", required=True, multiple=True, help="Such as https://news.example; the first is canonical.")
+@click.option(
+    "--origin",
+    "origins",
+    required=True,
+    multiple=True,
+    help="Such as https://news.example; the first is canonical.",
+)
 @click.option("--privacy-url", help="Its privacy policy.")
 @click.option("--terms-url", help="Its terms of use.")
 @click.option("--standards-url", help="Its editorial standards.")
@@ -126,7 +142,14 @@ def token() -> None:
 
 @token.command("create")
 @click.option("--name", required=True, help="Whose it is.")
-@click.option("--scope", "scopes", required=True, multiple=True, type=click.Choice(SCOPES), help="What it may do; repeats.")
+@click.option(
+    "--scope",
+    "scopes",
+    required=True,
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What it may do; repeats.",
+)
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever where left out.")
 def create_token(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make an API token and print it, alone; it cannot be read again."""
@@ -155,7 +178,9 @@ def demo() -> None:
         demo_content.make_demo(session, settings.keys(), settings.public_url, _now())
         kept = path.read_text().strip() if path.exists() else ""
         if not staff_service.find_token(session, kept, _now()):
-            _, kept = staff_service.create_token(session, name="demo", scopes=["admin"], actor=ACTOR, now=_now())
+            _, kept = staff_service.create_token(
+                session, name="demo", scopes=["admin"], actor=ACTOR, now=_now()
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             path.write_text(kept + "\n")
@@ -178,7 +203,9 @@ def _ready_database(settings: Settings) -> None:
     if migrating.is_empty(settings.database_url):
         migrating.upgrade(settings.database_url)
     elif migrating.is_behind(settings.database_url):
-        raise click.ClickException("The database is of an older release. Back it up, then run: pollsvc db upgrade")
+        raise click.ClickException(
+            "The database is of an older release. Back it up, then run: pollsvc db upgrade"
+        )
     with _session(settings) as session:
         remember_hash_key(session, settings.keys())
         session.commit()

@@ -70,7 +70,7 @@ def _database_url(text: str) -> str:
     elif url.drivername == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise ValueError("must name a file: an in-memory database is lost with its process")
-        url = url.set(database=os.path.abspath(str(url.database)))
+        url = url.set(database=str(Path(str(url.database)).absolute()))
     else:
         raise ValueError("must begin with sqlite:/// or postgresql://")
     return url.render_as_string(hide_password=False)
@@ -127,10 +127,14 @@ class Settings:
         "http://127.0.0.1:8000",
     )
     secret_key: tuple[str, ...] = _setting(
-        "Signing keys, comma separated: the first signs, all verify. At least 32 characters each.", _secrets, ()
+        "Signing keys, comma separated: the first signs, all verify. At least 32 characters each.",
+        _secrets,
+        (),
     )
     hash_key: str = _setting(
-        "Key of voter keys and look-up hashes, at least 32 characters. Never change it: ballots hang on it.", _secret, ""
+        "Key of voter keys and look-up hashes, at least 32 characters. Never change it: ballots hang on it.",
+        _secret,
+        "",
     )
     encryption_keys: tuple[str, ...] = _setting(
         "Fernet keys for addresses and unpublished texts, comma separated: the first encrypts, all decrypt.",
@@ -141,7 +145,8 @@ class Settings:
         "Networks, comma separated, whose X-Forwarded-For is believed. Default: none.", parse_networks, ()
     )
     metrics_port: int | None = _setting(
-        "A port of its own for /metrics on the host that `serve` listens on, without a token. Default: none.", _whole
+        "A port of its own for /metrics on the host that `serve` listens on, without a token. Default: none.",
+        _whole,
     )
     log_level: str = _setting("debug, info, warning or error.", _log_level, "info")
     database_pool: int = _setting("Database connections of one process at the most.", _whole, 16)
@@ -164,7 +169,9 @@ class Settings:
         instance = (directory or Path.cwd()) / "instance"
         known = {PREFIX + f.name.upper(): f for f in fields(cls) if "parse" in f.metadata}
         given: dict[str, Any] = {
-            "unknown": tuple(sorted(name for name in environ if name.startswith(PREFIX) and name not in known))
+            "unknown": tuple(
+                sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+            )
         }
         for name, spec in known.items():
             if text := environ.get(name, "").strip():
@@ -184,7 +191,9 @@ class Settings:
     def limits(self) -> dict[str, str]:
         """The named limits, by the names that :mod:`pollsvc.web.limits` uses."""
         return {
-            f.name.removeprefix("limit_"): getattr(self, f.name) for f in fields(self) if f.name.startswith("limit_")
+            f.name.removeprefix("limit_"): getattr(self, f.name)
+            for f in fields(self)
+            if f.name.startswith("limit_")
         }
 
     def keys(self) -> Keys:
@@ -199,7 +208,9 @@ def _with_keys(given: dict[str, Any], instance: Path) -> dict[str, Any]:
         return given
     if given.get("public_url", "").startswith("https://"):
         named = ", ".join(PREFIX + name.upper() for name in missing)
-        raise ConfigError(f"An https POLLSVC_PUBLIC_URL is production and needs {named}: `pollsvc keys` prints fresh ones.")
+        raise ConfigError(
+            f"An https POLLSVC_PUBLIC_URL is production and needs {named}: `pollsvc keys` prints fresh ones."
+        )
     path = instance / "keys.json"
     if not path.exists():
         _write_once(path, json.dumps(fresh_keys(), indent=1))

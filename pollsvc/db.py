@@ -34,10 +34,10 @@ class EncryptedText(sa.types.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
-        return None if value is None else dialect.pollsvc_cipher.encrypt(value.encode())  # type: ignore[attr-defined,no-any-return]
+        return None if value is None else dialect.pollsvc_cipher.encrypt(value.encode())  # type: ignore[attr-defined]
 
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else dialect.pollsvc_cipher.decrypt(value).decode()  # type: ignore[attr-defined,no-any-return]
+        return None if value is None else dialect.pollsvc_cipher.decrypt(value).decode()  # type: ignore[attr-defined]
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -123,7 +123,9 @@ class Database(SQLAlchemy):
             engine = self.engine
             prepare_engine(engine, keys)
             is_sqlite = engine.dialect.name == "sqlite"
-            vote_options: dict[str, Any] = {"sqlite_write": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            vote_options: dict[str, Any] = (
+                {"sqlite_write": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+            )
             self.engines["writing"] = engine.execution_options(sqlite_write=True)
             self.engines["voting"] = engine.execution_options(**vote_options)
 
@@ -149,7 +151,12 @@ db = Database(session_options={"expire_on_commit": False})
 
 def engine_options(url: str, pool_size: int) -> dict[str, Any]:
     """Options of the application's engine."""
-    options: dict[str, Any] = {"url": url, "pool_size": pool_size, "max_overflow": 0, "pool_timeout": PATIENCE}
+    options: dict[str, Any] = {
+        "url": url,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": PATIENCE,
+    }
     if url.startswith("postgresql"):
         # synchronous_commit is set here because a server may have it off, and an acknowledged vote must last.
         options["connect_args"] = {

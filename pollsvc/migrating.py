@@ -34,7 +34,9 @@ def is_empty(url: str) -> bool:
 def is_behind(url: str) -> bool:
     """Whether this release knows a migration that the database has not seen."""
     with migrating(url) as alembic:
-        return {script.revision for script in alembic.heads()} != {script.revision for script in alembic.current()}
+        return {script.revision for script in alembic.heads()} != {
+            script.revision for script in alembic.current()
+        }
 
 
 @contextmanager
@@ -84,5 +86,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
         return
     with engine.connect() as connection:
         # A session lock, held over the migrations' own transactions; it ends with this connection.
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text(f"SELECT pg_advisory_lock({_LOCK})"))
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(
+            sa.text(f"SELECT pg_advisory_lock({_LOCK})")
+        )
         yield

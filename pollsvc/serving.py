@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from typing import Any
 
+import click
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -38,13 +38,15 @@ class Server(MPServer):
             self.main_loop_interrupt.clear()
             now = time.monotonic()
             for index, worker in enumerate(self.wrks):
-                if worker.is_alive() or index in due:
+                if worker.inner.is_alive() or index in due:
                     continue
                 failures[index] = 0 if now - worker.birth > HEALTHY else failures[index] + 1
-                due[index] = now + min(LONGEST_PAUSE, 0.0 if failures[index] < 2 else 2.0 ** (failures[index] - 2))
+                due[index] = now + min(
+                    LONGEST_PAUSE, 0.0 if failures[index] < 2 else 2.0 ** (failures[index] - 2)
+                )
             for index in [index for index, at in due.items() if at <= now]:
                 del due[index]
-                print(f"worker {index + 1} died and is replaced", file=sys.stderr, flush=True)
+                click.echo(f"Worker {index + 1} died and is replaced.", err=True)
                 self._respawn_workers([index], spawn_target, target_loader)
             # granian would take a death for the end of the service.
             self.interrupt_children.clear()

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pollsvc.app  # noqa: F401 (loads every error)
 import pytest
 from flask import Flask
 
+import pollsvc.app  # noqa: F401 (loads every error)
 from pollsvc.config import PREFIX, Settings
 from pollsvc.errors import PollsvcError
 from pollsvc.web.errors import HTTP_CODES

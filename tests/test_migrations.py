@@ -6,9 +6,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import pollsvc.app  # noqa: F401 (loads every model)
 import pytest
 
+import pollsvc.app  # noqa: F401 (loads every model)
 from pollsvc.migrating import is_behind, is_empty, migrating, migrations_folder, upgrade
 from tests.databases import SuiteDatabase
 

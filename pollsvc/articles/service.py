@@ -65,11 +65,15 @@ def create_site(
     session.add(site)
     session.flush()
     _set_origins(session, site, origins)
-    record(session, actor=actor, action="site.created", subject=("site", site.id), now=now, detail=_facts(site))
+    record(
+        session, actor=actor, action="site.created", subject=("site", site.id), now=now, detail=_facts(site)
+    )
     return site
 
 
-def edit_site(session: Session, site_id: uuid.UUID, changes: Mapping[str, Any], *, actor: str, now: datetime) -> Site:
+def edit_site(
+    session: Session, site_id: uuid.UUID, changes: Mapping[str, Any], *, actor: str, now: datetime
+) -> Site:
     """Change a site's name, links or origins.
 
     :raises SiteNotFound: if there is none with this id.
@@ -99,7 +103,7 @@ def get_site(session: Session, site_id: uuid.UUID) -> Site:
     return site
 
 
-def list_sites() -> Select[tuple[Site]]:
+def list_sites() -> Select[Site]:
     """All sites."""
     return select(Site)
 
@@ -149,7 +153,9 @@ def ensure_article(session: Session, url: str, now: datetime, *, by_reader: bool
         _spend_quota(session, site, now)
     # Two first submissions may meet here: the constraint decides, and both read the one row.
     values = {"id": uuid7(), "site_id": site.id, "url": canonical, "created_at": now}
-    session.execute(insert_into(session, Article).values(values).on_conflict_do_nothing(index_elements=["url"]))
+    session.execute(
+        insert_into(session, Article).values(values).on_conflict_do_nothing(index_elements=["url"])
+    )
     return session.scalars(known).one()
 
 
@@ -174,7 +180,9 @@ def _set_origins(session: Session, site: Site, origins: Sequence[str]) -> None:
         except InvalidUrl as error:
             raise one_field(f"origins.{index}", str(error)) from error
         wanted[origin] = authority_of(origin)
-    others = select(SiteOrigin).where(SiteOrigin.authority.in_(wanted.values()), SiteOrigin.site_id != site.id)
+    others = select(SiteOrigin).where(
+        SiteOrigin.authority.in_(wanted.values()), SiteOrigin.site_id != site.id
+    )
     if taken := session.scalars(others).first():
         sentence = f"{taken.origin} belongs to another site."
         raise OriginTaken(sentence, fields={"origins": sentence})

@@ -43,7 +43,9 @@ def publish_text(
     :raises SiteNotFound: if no site has this id.
     """
     site = get_site(session, site_id)
-    latest = select(func.max(ConsentText.version)).where(ConsentText.site_id == site.id, ConsentText.purpose == purpose)
+    latest = select(func.max(ConsentText.version)).where(
+        ConsentText.site_id == site.id, ConsentText.purpose == purpose
+    )
     text = ConsentText(
         site_id=site.id,
         purpose=purpose,
@@ -58,14 +60,28 @@ def publish_text(
     )
     session.add(text)
     session.flush()
-    detail = {"site_id": str(site.id), "purpose": purpose, "version": text.version, "hash": text.body_hash.hex()}
-    record(session, actor=actor, action="consent_text.published", subject=("consent_text", text.id), now=now, detail=detail)
+    detail = {
+        "site_id": str(site.id),
+        "purpose": purpose,
+        "version": text.version,
+        "hash": text.body_hash.hex(),
+    }
+    record(
+        session,
+        actor=actor,
+        action="consent_text.published",
+        subject=("consent_text", text.id),
+        now=now,
+        detail=detail,
+    )
     return text
 
 
 def newsletter_text(session: Session, site: Site, *, actor: str, now: datetime) -> ConsentText:
     """The site's newsletter text in force; one made from its name and links where it has none yet."""
-    found = session.scalar(list_texts(site.id).order_by(ConsentText.version.desc()).limit(1))
+    found: ConsentText | None = session.scalar(
+        list_texts(site.id).order_by(ConsentText.version.desc()).limit(1)
+    )
     return found or publish_text(
         session,
         site_id=site.id,
@@ -91,7 +107,7 @@ def get_text(session: Session, text_id: uuid.UUID) -> ConsentText:
     return text
 
 
-def list_texts(site_id: uuid.UUID | None = None) -> Select[tuple[ConsentText]]:
+def list_texts(site_id: uuid.UUID | None = None) -> Select[ConsentText]:
     """All versions of all texts, or those of a site."""
     texts = select(ConsentText)
     return texts.where(ConsentText.site_id == site_id) if site_id else texts

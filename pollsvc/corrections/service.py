@@ -71,7 +71,7 @@ def get_correction(session: Session, correction_id: uuid.UUID) -> Correction:
     return correction
 
 
-def list_corrections(status: str | None = None, is_suspect: bool | None = None) -> Select[tuple[Correction]]:
+def list_corrections(status: str | None = None, is_suspect: bool | None = None) -> Select[Correction]:
     """All reports, or those in a status."""
     corrections = select(Correction)
     if status is not None:

@@ -63,6 +63,7 @@ def _make_poll(session: Session, keys: Keys, public_url: str, now: datetime) -> 
         max_choices=None,
         opens_at=None,
         closes_at=None,
+        has_site_text=True,
     )
     poll = create_poll(session, new, actor=_ACTOR, now=now)
     for choice, votes in VOTES.items():

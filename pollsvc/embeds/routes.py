@@ -11,4 +11,6 @@ blueprint = Blueprint("embeds", __name__)
 
 def error_page(problem: Problem) -> str:
     """An error, for a person."""
-    return render_template("embeds/error.html", status=problem.status, title=problem.title, detail=problem.detail)
+    return render_template(
+        "embeds/error.html", status=problem.status, title=problem.title, detail=problem.detail
+    )

@@ -96,7 +96,9 @@ def cast_vote(
 
 def has_voted(session: Session, keys: Keys, poll_id: uuid.UUID, voter: Voter) -> bool:
     """Whether this voter has a ballot in the poll."""
-    mine = select(Ballot.poll_id).where(Ballot.poll_id == poll_id, Ballot.voter_key == voter_key(keys, poll_id, voter))
+    mine = select(Ballot.poll_id).where(
+        Ballot.poll_id == poll_id, Ballot.voter_key == voter_key(keys, poll_id, voter)
+    )
     return session.scalar(mine) is not None
 
 

@@ -45,16 +45,21 @@ def arrange_choices(poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: boo
         raise ChoicesFixed
     arranged = []
     for position, (choice_id, text) in enumerate(wanted):
-        if choice_id is None:
-            choice_id = poll.next_choice_id
-            poll.next_choice_id += 1
-        choice = known.get(choice_id) or Choice(id=choice_id)
+        choice = _new_choice(poll) if choice_id is None else known[choice_id]
         choice.text, choice.position = text, position
         arranged.append(choice)
     poll.choices[:] = arranged
 
 
-def _identified(poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool) -> list[tuple[int | None, str]]:
+def _new_choice(poll: Poll) -> Choice:
+    choice = Choice(id=poll.next_choice_id)
+    poll.next_choice_id += 1
+    return choice
+
+
+def _identified(
+    poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool
+) -> list[tuple[int | None, str]]:
     by_text = {choice.text: choice for choice in poll.choices}
     if any(edit.id is not None for edit in edits):
         return [(edit.id, edit.text) for edit in edits]

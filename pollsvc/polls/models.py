@@ -93,7 +93,9 @@ class Poll(Model):
     choices: Mapped[list[Choice]] = relationship(
         order_by="Choice.position", lazy="selectin", cascade="all, delete-orphan"
     )
-    articles: Mapped[list[Article]] = relationship(secondary=poll_article, lazy="selectin", order_by=Article.id)
+    articles: Mapped[list[Article]] = relationship(
+        secondary=poll_article, lazy="selectin", order_by=Article.id
+    )
     consent_text: Mapped[ConsentText | None] = relationship(lazy="selectin")
 
     def status_at(self, now: datetime) -> Status:

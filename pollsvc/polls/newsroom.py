@@ -51,7 +51,8 @@ class ExportSchema(ma.Schema):
 @staff("polls:write")
 def create_poll(body: dict[str, Any]) -> dict[str, Any]:
     """Make a poll; the answer carries the HTML to paste into the article."""
-    poll = service.create_poll(db.writing, NewPoll(**body), actor=actor().reference, now=now())
+    new = NewPoll(**body, has_site_text="consent_text_id" not in body)
+    poll = service.create_poll(db.writing, new, actor=actor().reference, now=now())
     db.writing.commit()
     return _shown(poll)
 
@@ -158,7 +159,9 @@ def export_csv(poll_id: uuid.UUID) -> Response:
     rows.writerow(["poll_id", "question", "choice_id", "choice", "votes", "percent", "total_voters", "as_of"])
     for count in tally.choices:
         texts = [defuse_csv_cell(poll.question), count.id, defuse_csv_cell(count.text)]
-        rows.writerow([poll.id, *texts, count.votes, count.percent, tally.total_voters, tally.as_of.isoformat()])
+        rows.writerow(
+            [poll.id, *texts, count.votes, count.percent, tally.total_voters, tally.as_of.isoformat()]
+        )
     named = {"Content-Disposition": f'attachment; filename="poll-{poll.id}.csv"'}
     return Response(sheet.getvalue(), content_type="text/csv; charset=utf-8", headers=named)
 

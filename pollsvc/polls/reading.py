@@ -44,7 +44,9 @@ def shows_results(poll: Poll, now: datetime, *, has_voted: bool) -> bool:
     return visibility == Visibility.ALWAYS
 
 
-def read_polls(session: Session, polls: Sequence[Poll], now: datetime, *, has_voted: bool = False) -> list[PollReading]:
+def read_polls(
+    session: Session, polls: Sequence[Poll], now: datetime, *, has_voted: bool = False
+) -> list[PollReading]:
     """Polls as they are shown now, tallies in one query for all.
 
     :param has_voted: whether the caller has a ballot in each of them.

@@ -80,7 +80,9 @@ def show_results(header: dict[str, Any], poll_id: uuid.UUID) -> Tally:
 @blp.post("/polls/<uuid:poll_id>/votes")
 @blp.body(NewVoteSchema, cap=4_096)
 @blp.response(201, VoteSchema)
-@blp.alt_response(200, schema=VoteSchema, description="The same ballot again, or another one where that is allowed.")
+@blp.alt_response(
+    200, schema=VoteSchema, description="The same ballot again, or another one where that is allowed."
+)
 @blp.problems(401, 404, 409, 410)
 @limited("votes_per_voter", "votes")
 @public

@@ -19,7 +19,7 @@ MOST_CHOICES = 50
 _CHOICE_ID = {"least": 1, "most": 32_767}
 
 
-class ChoiceField(ma.fields.Field):
+class ChoiceField(ma.fields.Field[ChoiceEdit]):
     """A choice to make or edit: its text, or ``{id, text}`` for one that exists."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -39,18 +39,18 @@ class ChoiceField(ma.fields.Field):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> ChoiceEdit:
         if isinstance(value, str):
-            return ChoiceEdit(None, self._text.deserialize(value))
+            return ChoiceEdit(None, str(self._text.deserialize(value)))
         if not isinstance(value, dict) or not set(value) <= {"id", "text"} or "text" not in value:
             raise ValidationError("Must be a text, or an object with text and, for a choice that exists, id.")
         choice_id = self._id.deserialize(value["id"]) if "id" in value else None
-        return ChoiceEdit(choice_id, self._text.deserialize(value["text"]))
+        return ChoiceEdit(choice_id, str(self._text.deserialize(value["text"])))
 
 
-def _choices(**kwargs: Any) -> ma.fields.List:
+def _choices(**kwargs: Any) -> ma.fields.List[ChoiceEdit]:
     return ma.fields.List(ChoiceField(), validate=Length(2, MOST_CHOICES), **kwargs)
 
 
-def _article_urls(**kwargs: Any) -> ma.fields.List:
+def _article_urls(**kwargs: Any) -> ma.fields.List[str]:
     return ma.fields.List(WebUrl(), validate=Length(1, 50), **kwargs)
 
 
@@ -149,7 +149,9 @@ class PollSchema(ma.Schema):
     status = ma.fields.String(required=True, metadata={"enum": [status.value for status in Status]})
     opens_at = ma.fields.AwareDateTime(required=True, allow_none=True)
     closes_at = ma.fields.AwareDateTime(required=True, allow_none=True)
-    results_visibility = ma.fields.String(required=True, metadata={"enum": [each.value for each in Visibility]})
+    results_visibility = ma.fields.String(
+        required=True, metadata={"enum": [each.value for each in Visibility]}
+    )
     allow_change = ma.fields.Boolean(required=True)
     max_choices = ma.fields.Integer(required=True)
     article_urls = ma.fields.List(ma.fields.String(), required=True)

@@ -55,8 +55,10 @@ class NewPoll:
     max_choices: int | None
     opens_at: datetime | None
     closes_at: datetime | None
-    #: False stands for the site's own text, None for a poll without a consent line.
-    consent_text_id: uuid.UUID | None | bool = False
+    #: None stands for a poll without a consent line.
+    consent_text_id: uuid.UUID | None = None
+    #: Whether the site's own text is taken, which is the default of the API.
+    has_site_text: bool = False
 
 
 def create_poll(session: Session, new: NewPoll, *, actor: str, now: datetime) -> Poll:
@@ -81,7 +83,7 @@ def create_poll(session: Session, new: NewPoll, *, actor: str, now: datetime) ->
         updated_at=now,
         articles=articles,
     )
-    if new.consent_text_id is False:
+    if new.has_site_text:
         poll.consent_text = newsletter_text(session, site, actor=actor, now=now)
     else:
         _set_consent_text(session, poll, new.consent_text_id)
@@ -89,7 +91,9 @@ def create_poll(session: Session, new: NewPoll, *, actor: str, now: datetime) ->
     _check(poll)
     session.add(poll)
     session.flush()
-    record(session, actor=actor, action="poll.created", subject=("poll", poll.id), now=now, detail=_facts(poll))
+    record(
+        session, actor=actor, action="poll.created", subject=("poll", poll.id), now=now, detail=_facts(poll)
+    )
     return poll
 
 
@@ -128,7 +132,7 @@ def edit_poll(
     if has_ballots and any(before[name] != after[name] for name in ("kind", "max_choices")):
         raise BallotsIn
     if after != before:
-        _note(session, poll, "poll.edited", actor, now, {"before": before, "after": after})
+        _note(session, poll, "poll.edited", actor=actor, now=now, detail={"before": before, "after": after})
     return poll
 
 
@@ -137,7 +141,7 @@ def close_poll(session: Session, poll_id: uuid.UUID, *, actor: str, now: datetim
     poll = _get_locked(session, poll_id)
     if poll.closed_at is None:
         poll.closed_at = now
-        _note(session, poll, "poll.closed", actor, now)
+        _note(session, poll, "poll.closed", actor=actor, now=now)
     return poll
 
 
@@ -146,15 +150,19 @@ def withdraw_poll(session: Session, poll_id: uuid.UUID, *, actor: str, now: date
     poll = _get_locked(session, poll_id)
     if poll.withdrawn_at is None:
         poll.withdrawn_at = now
-        _note(session, poll, "poll.withdrawn", actor, now)
+        _note(session, poll, "poll.withdrawn", actor=actor, now=now)
     return poll
 
 
-def recount_poll(session: Session, poll_id: uuid.UUID, *, actor: str, now: datetime) -> list[tallies.Difference]:
+def recount_poll(
+    session: Session, poll_id: uuid.UUID, *, actor: str, now: datetime
+) -> list[tallies.Difference]:
     """Rebuild the tally from the ballots, and tell what was different."""
     poll = _get_locked(session, poll_id)
     differences = tallies.recount(session, poll_id, now)
-    found = [{"choice_id": each.choice_id, "votes": each.votes, "voters": each.voters} for each in differences]
+    found = [
+        {"choice_id": each.choice_id, "votes": each.votes, "voters": each.voters} for each in differences
+    ]
     detail = {"differences": found}
     record(session, actor=actor, action="poll.recounted", subject=("poll", poll.id), now=now, detail=detail)
     return differences
@@ -191,11 +199,15 @@ def list_article_polls(session: Session, article_url: str) -> list[Poll]:
     article = find_article(session, article_url)
     if article is None:
         return []
-    shown = select(Poll).join(poll_article).where(poll_article.c.article_id == article.id, Poll.withdrawn_at.is_(None))
+    shown = (
+        select(Poll)
+        .join(poll_article)
+        .where(poll_article.c.article_id == article.id, Poll.withdrawn_at.is_(None))
+    )
     return list(session.scalars(shown.order_by(Poll.id)))
 
 
-def list_polls(session: Session, article_url: str | None = None) -> Select[tuple[Poll]]:
+def list_polls(session: Session, article_url: str | None = None) -> Select[Poll]:
     """All polls, or those of an article, withdrawn ones included.
 
     :raises Invalid: if no site owns the article's host.
@@ -226,7 +238,9 @@ def _articles(
             raise one_field(f"article_urls.{index}", error.detail) from error
         site_id = site_id or article.site_id
         if article.site_id != site_id:
-            raise one_field(f"article_urls.{index}", "All articles of a poll belong to one site; this one does not.")
+            raise one_field(
+                f"article_urls.{index}", "All articles of a poll belong to one site; this one does not."
+            )
         found[article.id] = article
     return list(found.values())
 
@@ -250,7 +264,13 @@ def _check(poll: Poll) -> None:
 
 
 def _note(
-    session: Session, poll: Poll, action: str, actor: str, now: datetime, detail: dict[str, Any] | None = None
+    session: Session,
+    poll: Poll,
+    action: str,
+    *,
+    actor: str,
+    now: datetime,
+    detail: dict[str, Any] | None = None,
 ) -> None:
     poll.version += 1
     poll.updated_at = now

@@ -250,7 +250,9 @@ def _gate_stepwise(session: Session, ballot: NewBallot) -> tuple[str, bool] | No
 
 
 def _previous(session: Session, ballot: NewBallot) -> list[int] | None:
-    found = select(Ballot.choices).where(Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key)
+    found = select(Ballot.choices).where(
+        Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key
+    )
     return session.scalar(found)
 
 
@@ -288,7 +290,11 @@ def counted_choices(session: Session) -> sa.Subquery:
         each = sa.func.json_each(Ballot.choices).table_valued("key", "value")
         choice_id, is_first = each.c.value, each.c.key == 0
     else:
-        each = sa.func.unnest(Ballot.choices).table_valued("choice_id", with_ordinality="place").render_derived()
+        each = (
+            sa.func.unnest(Ballot.choices).table_valued("choice_id", with_ordinality="place").render_derived()
+        )
         choice_id, is_first = each.c.choice_id, each.c.place == 1
-    rows = select(Ballot.poll_id, choice_id.label("choice_id"), sa.cast(is_first, sa.Integer).label("is_first"))
+    rows = select(
+        Ballot.poll_id, choice_id.label("choice_id"), sa.cast(is_first, sa.Integer).label("is_first")
+    )
     return rows.select_from(Ballot).join(each, sa.true()).where(Ballot.state == "counted").subquery("counted")

@@ -69,7 +69,15 @@ def read_tallies(session: Session, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.U
         .outerjoin(TallyClock, TallyClock.poll_id == Poll.id)
         .outerjoin(TallySlot, (TallySlot.poll_id == Choice.poll_id) & (TallySlot.choice_id == Choice.id))
         .where(Poll.id.in_(list(poll_ids)))
-        .group_by(Poll.id, Poll.kind, Poll.created_at, TallyClock.changed_at, Choice.id, Choice.text, Choice.position)
+        .group_by(
+            Poll.id,
+            Poll.kind,
+            Poll.created_at,
+            TallyClock.changed_at,
+            Choice.id,
+            Choice.text,
+            Choice.position,
+        )
         .order_by(Poll.id, Choice.position)
     )
     counts: dict[uuid.UUID, list[tuple[int, str, int]]] = {}
@@ -94,7 +102,9 @@ def recount(session: Session, poll_id: uuid.UUID, now: datetime) -> list[Differe
     differences = find_differences(session, poll_id)
     counted = counted_choices(session)
     session.execute(delete(TallySlot).where(TallySlot.poll_id == poll_id))
-    rows = select(counted.c.poll_id, counted.c.choice_id, literal(0), func.count(), func.sum(counted.c.is_first))
+    rows = select(
+        counted.c.poll_id, counted.c.choice_id, literal(0), func.count(), func.sum(counted.c.is_first)
+    )
     rows = rows.where(counted.c.poll_id == poll_id).group_by(counted.c.poll_id, counted.c.choice_id)
     session.execute(insert(TallySlot).from_select(["poll_id", "choice_id", "slot", "n", "voters"], rows))
     if differences:
@@ -123,7 +133,9 @@ def find_differences(session: Session, poll_id: uuid.UUID | None = None) -> list
     both = union_all(slots, ballots).subquery("both_sides")
     n, voters = func.sum(both.c.n), func.sum(both.c.voters)
     grouped = select(both.c.poll_id, both.c.choice_id, n, voters).group_by(both.c.poll_id, both.c.choice_id)
-    rows = session.execute(grouped.having((n != 0) | (voters != 0)).order_by(both.c.poll_id, both.c.choice_id))
+    rows = session.execute(
+        grouped.having((n != 0) | (voters != 0)).order_by(both.c.poll_id, both.c.choice_id)
+    )
     return [Difference(found, choice, int(votes), int(firsts)) for found, choice, votes, firsts in rows]
 
 

@@ -9,7 +9,13 @@ from pollsvc.db import db
 from pollsvc.errors import one_field
 from pollsvc.staff import service
 from pollsvc.staff.models import AuditEntry, StaffToken
-from pollsvc.staff.schemas import AuditEntrySchema, AuditQuerySchema, MadeTokenSchema, NewTokenSchema, TokenSchema
+from pollsvc.staff.schemas import (
+    AuditEntrySchema,
+    AuditQuerySchema,
+    MadeTokenSchema,
+    NewTokenSchema,
+    TokenSchema,
+)
 from pollsvc.web.api import JSONBlueprint, NothingSchema
 from pollsvc.web.guards import actor, staff
 from pollsvc.web.limits import limited

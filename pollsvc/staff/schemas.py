@@ -14,7 +14,9 @@ class NewTokenSchema(ma.Schema):
 
     name = Text(100, required=True)
     scopes = ma.fields.List(
-        ma.fields.String(validate=ma.validate.OneOf(SCOPES)), required=True, validate=ma.validate.Length(1, len(SCOPES))
+        ma.fields.String(validate=ma.validate.OneOf(SCOPES)),
+        required=True,
+        validate=ma.validate.Length(1, len(SCOPES)),
     )
     expires_at = Time(load_default=None, allow_none=True)
 

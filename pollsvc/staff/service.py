@@ -30,7 +30,13 @@ class TokenNotFound(NotFound):
 
 
 def create_token(
-    session: Session, *, name: str, scopes: Sequence[str], actor: str, now: datetime, expires_at: datetime | None = None
+    session: Session,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    actor: str,
+    now: datetime,
+    expires_at: datetime | None = None,
 ) -> tuple[StaffToken, str]:
     """Make a token; its secret is given once, here, and cannot be read again."""
     secret = PREFIX + secrets.token_urlsafe(32)
@@ -44,7 +50,11 @@ def create_token(
     )
     session.add(token)
     session.flush()
-    detail = {"name": name, "scopes": token.scopes, "expires_at": expires_at.isoformat() if expires_at else None}
+    detail = {
+        "name": name,
+        "scopes": token.scopes,
+        "expires_at": expires_at.isoformat() if expires_at else None,
+    }
     record(session, actor=actor, action="token.created", subject=("token", token.id), now=now, detail=detail)
     return token, secret
 
@@ -55,7 +65,11 @@ def find_token(session: Session, secret: str, now: datetime) -> StaffToken | Non
         return None
     # Looked up by hash: the comparison of secrets happens in an index over hashes, which timing tells nothing about.
     token = session.scalar(select(StaffToken).where(StaffToken.token_hash == _hash(secret)))
-    if token is None or token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
+    if (
+        token is None
+        or token.revoked_at is not None
+        or (token.expires_at is not None and token.expires_at <= now)
+    ):
         return None
     return token
 
@@ -84,12 +98,12 @@ def revoke_token(session: Session, token_id: uuid.UUID, *, actor: str, now: date
     return token
 
 
-def list_tokens() -> Select[tuple[StaffToken]]:
+def list_tokens() -> Select[StaffToken]:
     """All tokens, revoked ones included."""
     return select(StaffToken)
 
 
-def list_audit(object_type: str | None = None, object_id: str | None = None) -> Select[tuple[AuditEntry]]:
+def list_audit(object_type: str | None = None, object_id: str | None = None) -> Select[AuditEntry]:
     """The audit log, of one object where asked."""
     entries = select(AuditEntry)
     if object_type:

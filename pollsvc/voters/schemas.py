@@ -10,11 +10,13 @@ class VoterTokenField(ma.fields.String):
 
     def __init__(self) -> None:
         super().__init__(
-            load_default=None, allow_none=True, metadata={"description": "From POST /v1/voters", "maxLength": 400}
+            load_default=None,
+            allow_none=True,
+            metadata={"description": "From POST /v1/voters", "maxLength": 400},
         )
 
     def _deserialize(self, value: object, attr: object, data: object, **kwargs: object) -> str:
-        text: str = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[arg-type]
+        text: str = super()._deserialize(value, attr, data, **kwargs)
         # Longer than any token of ours: refused as invalid without hashing it.
         return text if len(text) <= 400 else "too long"
 

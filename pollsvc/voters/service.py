@@ -70,7 +70,9 @@ class VoterToken:
 def issue_token(keys: Keys, now: datetime, identity: bytes | None = None) -> VoterToken:
     """Sign an identity, a fresh random one unless given, for :data:`LIFETIME`."""
     expires_at = (now + LIFETIME).replace(microsecond=0)
-    payload = int(expires_at.timestamp()).to_bytes(6, "big") + (identity or secrets.token_bytes(_IDENTITY_BYTES))
+    payload = int(expires_at.timestamp()).to_bytes(6, "big") + (
+        identity or secrets.token_bytes(_IDENTITY_BYTES)
+    )
     return VoterToken(keys.sign("voter", payload), expires_at)
 
 

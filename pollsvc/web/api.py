@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import marshmallow as ma
 import orjson
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Request, Response, request
 from flask import json as flask_json
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
@@ -19,6 +19,8 @@ from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarg
 
 from pollsvc import __version__
 from pollsvc.web.errors import answer
+from pollsvc.web.guards import Guard
+from pollsvc.web.marks import mark, marked
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -52,7 +54,7 @@ class NothingSchema(ma.Schema):
 class JSONParser(FlaskParser):
     """Takes JSON and nothing else, and refuses unknown names in queries too."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: Mapping[str, str | None] = {
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
         "query": ma.RAISE,
         "json": ma.RAISE,
@@ -86,9 +88,11 @@ class JSONBlueprint(Blueprint):
         """Take a JSON body of a schema, of at most ``cap`` bytes."""
 
         def decorate(view: View) -> View:
-            wrapped: View = self.arguments(schema, location="json", required=schema is not NothingSchema)(view)
-            wrapped.__body_cap__ = cap  # type: ignore[attr-defined]
-            wrapped.__body_schema__ = schema  # type: ignore[attr-defined]
+            wrapped: View = self.arguments(schema, location="json", required=schema is not NothingSchema)(
+                view
+            )
+            mark(wrapped, "body_cap", cap)
+            mark(wrapped, "body_schema", schema)
             return wrapped
 
         return decorate
@@ -102,8 +106,7 @@ class JSONBlueprint(Blueprint):
         """Document refusals of a view's own, beside those that its guard, limits and body bring."""
 
         def decorate(view: View) -> View:
-            # The dictionary is made anew, so that decorators further in keep theirs.
-            view._apidoc = {**getattr(view, "_apidoc", {}), "problems": statuses}  # type: ignore[attr-defined]
+            mark(view, "problems", statuses)
             return view
 
         return decorate
@@ -113,15 +116,13 @@ class JSONBlueprint(Blueprint):
         for parameter in doc_info.get("arguments", {}).get("parameters", ()):
             is_body = isinstance(parameter, Mapping) and parameter.get("in") == "json"
             statuses |= {400, 411, 413, 415, 422} if is_body else {422}
-        if doc_info.get("limited"):
+        if doc_info.get("limits"):
             statuses.add(429)
-        if "requestBody" in doc:
-            statuses |= {400, 411, 413, 415, 422}
-        scope = doc_info.get("scope")
-        if scope:
+        guard: Guard = doc_info["guard"]
+        if guard.scope:
             statuses |= {401, 403}
             doc["security"] = [{"apiToken": []}]
-            doc["x-scope"] = scope
+            doc["x-scope"] = guard.scope
         for status in sorted(statuses):
             response = {"description": HTTPStatus(status).phrase, "schema": ProblemSchema}
             prepare_response(response, spec, "application/problem+json")
@@ -131,7 +132,7 @@ class JSONBlueprint(Blueprint):
         return doc
 
 
-class PollsvcApi(Api):  # type: ignore[misc]
+class PollsvcApi(Api):
     """The API, whose failures are problems."""
 
     ERROR_SCHEMA = ProblemSchema
@@ -139,7 +140,7 @@ class PollsvcApi(Api):  # type: ignore[misc]
     def _register_error_handlers(self) -> None:
         """Leave errors to :mod:`pollsvc.web.errors`, which serves pages too."""
 
-    def handle_http_exception(self, error: Exception) -> Response:  # type: ignore[override]
+    def handle_http_exception(self, error: Exception) -> Response:
         """Answer like every other error."""
         return answer(error)
 
@@ -170,7 +171,9 @@ def open_api(app: Flask) -> PollsvcApi:
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
         API_SPEC_OPTIONS={
-            "info": {"description": "Polls, consent and corrections in articles. Errors are RFC 9457 problems."},
+            "info": {
+                "description": "Polls, consent and corrections in articles. Errors are RFC 9457 problems."
+            },
             "components": {"securitySchemes": {"apiToken": {"type": "http", "scheme": "bearer"}}},
         },
     )
@@ -182,14 +185,9 @@ def refuse_unreadable_bodies() -> None:
 
     Werkzeug would cut a chunked body silently at the cap; a cut body must never reach a rule.
     """
-    from_view = _view_attribute("__body_cap__")
-    request.max_content_length = from_view if from_view is not None else DEFAULT_CAP
+    request.max_content_length = marked(request.endpoint, "body_cap") or DEFAULT_CAP
     request.max_form_memory_size = request.max_content_length
     if request.content_length is None and "Transfer-Encoding" in request.headers:
         raise LengthRequired
     if request.content_length is not None and request.content_length > request.max_content_length:
         raise RequestEntityTooLarge
-
-
-def _view_attribute(name: str) -> Any:
-    return getattr(current_app.view_functions.get(request.endpoint or ""), name, None)

@@ -130,9 +130,11 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, PollsvcError):
         return _of_rule(error)
     if isinstance(error, ValidationError):
-        return Problem(422, "invalid", _INVALID, list(flatten(error.normalized_messages())))
+        return Problem(422, "invalid", _INVALID, list(flatten(error.messages)))
     if isinstance(error, RateLimitExceeded):
-        return Problem(429, "rate_limited", _DETAILS[429], headers={"Retry-After": str(g.get("retry_after", 60))})
+        return Problem(
+            429, "rate_limited", _DETAILS[429], headers={"Retry-After": str(g.get("retry_after", 60))}
+        )
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, OperationalError | InternalError | PoolTimeout) or (
@@ -147,7 +149,10 @@ def respond(problem: Problem) -> Response:
     if request.path.startswith(_MACHINE):
         body, kind = orjson.dumps(problem.document()), "application/problem+json"
     else:
-        body, kind = current_app.extensions["pollsvc.error_page"](problem).encode(), "text/html; charset=utf-8"
+        body, kind = (
+            current_app.extensions["pollsvc.error_page"](problem).encode(),
+            "text/html; charset=utf-8",
+        )
     response = current_app.response_class(body, problem.status, content_type=kind)
     response.headers.update(problem.headers)
     return response

@@ -31,7 +31,9 @@ class FormSignalsSchema(ma.Schema):
         load_default="", allow_none=True, metadata={"description": "Honeypot: leave it empty."}
     )
     form_token = ma.fields.String(
-        load_default="", allow_none=True, metadata={"description": "From GET /v1/form-token, when the form was shown."}
+        load_default="",
+        allow_none=True,
+        metadata={"description": "From GET /v1/form-token, when the form was shown."},
     )
 
 
@@ -51,7 +53,9 @@ def is_suspect(form: Mapping[str, Any], keys: Keys, now: datetime) -> bool:
     if form.get("website"):
         return True
     try:
-        shown_at = datetime.fromtimestamp(int.from_bytes(keys.unsign("form", form.get("form_token") or ""), "big"), UTC)
+        shown_at = datetime.fromtimestamp(
+            int.from_bytes(keys.unsign("form", form.get("form_token") or ""), "big"), UTC
+        )
     except BadToken:
         return True
     return not YOUNGEST <= now - shown_at <= OLDEST

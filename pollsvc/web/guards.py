@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import current_app, g, request
+from flask import g, request
 
 from pollsvc.errors import NotAllowed, NotAuthenticated
 from pollsvc.scopes import SCOPES
+from pollsvc.web.marks import mark, marked
 from pollsvc.web.state import Actor, now, state
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -56,7 +57,7 @@ class Unguarded(NotAllowed):
 
 def public(view: View) -> View:
     """Anybody may call this."""
-    view.__guard__ = Guard(None)  # type: ignore[attr-defined]
+    mark(view, "guard", Guard(None))
     return view
 
 
@@ -65,25 +66,18 @@ def staff(scope: str) -> Callable[[View], View]:
     if scope not in SCOPES:
         raise ValueError(f"{scope} is no scope")
 
-    def mark(view: View) -> View:
-        view.__guard__ = Guard(scope)  # type: ignore[attr-defined]
-        # flask-smorest's documentation reads this; see pollsvc.web.api.
-        view._apidoc = {**getattr(view, "_apidoc", {}), "scope": scope}  # type: ignore[attr-defined]
+    def decorate(view: View) -> View:
+        mark(view, "guard", Guard(scope))
         return view
 
-    return mark
-
-
-def guard_of(endpoint: str | None) -> Guard | None:
-    """The guard of an endpoint, or None where it has none."""
-    return getattr(current_app.view_functions.get(endpoint or ""), "__guard__", None)
+    return decorate
 
 
 def enforce() -> None:
     """Refuse a caller who may not; runs before each request, ahead of limits and bodies."""
     if request.endpoint is None or request.method == "OPTIONS":
         return
-    guard = guard_of(request.endpoint)
+    guard: Guard | None = marked(request.endpoint, "guard")
     if guard is None:
         raise Unguarded
     if guard.scope is not None:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from pollsvc.config import Settings
 from pollsvc.network import client_address, network_of
 from pollsvc.web import guards
+from pollsvc.web.marks import mark
 from pollsvc.web.state import keys, now, settings, state
 
 log = structlog.get_logger("pollsvc")
@@ -30,7 +31,9 @@ def network_key() -> str:
     """The client's network, as a keyed hash: raw addresses are stored nowhere (promise 12)."""
     if "network_key" not in g:
         address = client_address(
-            request.environ.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For"), settings().trusted_proxies
+            request.environ.get("REMOTE_ADDR", ""),
+            request.headers.get("X-Forwarded-For"),
+            settings().trusted_proxies,
         )
         network = network_of(address) if address else "unknown"
         g.network_key = keys().digest("network", network.encode()).hex()[:32]
@@ -49,7 +52,9 @@ def _actor_key() -> str:
     return guards.actor().reference
 
 
-limiter = Limiter(key_func=network_key, headers_enabled=False, strategy="fixed-window", in_memory_fallback_enabled=True)
+limiter = Limiter(
+    key_func=network_key, headers_enabled=False, strategy="fixed-window", in_memory_fallback_enabled=True
+)
 
 _KEYS: dict[str, Callable[[], str]] = {"staff": _actor_key, "votes_per_voter": voter_key}
 
@@ -57,18 +62,17 @@ _KEYS: dict[str, Callable[[], str]] = {"staff": _actor_key, "votes_per_voter": v
 def limited(*names: str) -> Callable[[View], View]:
     """Count a route against named limits; routes that share a name share its budget."""
 
-    def mark(view: View) -> View:
+    def decorate(view: View) -> View:
         wrapped: View = view
         for name in names:
             key = _KEYS.get(name, network_key)
             wrapped = limiter.shared_limit(  # type: ignore[assignment]
                 partial(_limit_text, name), scope=name, key_func=key, exempt_when=partial(_has_no_key, key)
             )(wrapped)
-        wrapped.__limits__ = names  # type: ignore[attr-defined]
-        wrapped._apidoc = {**getattr(wrapped, "_apidoc", {}), "limited": names}  # type: ignore[attr-defined]
+        mark(wrapped, "limits", names)
         return wrapped
 
-    return mark
+    return decorate
 
 
 def _has_no_key(key: Callable[[], str]) -> bool:

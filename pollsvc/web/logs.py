@@ -48,7 +48,11 @@ def _end(response: Response) -> Response:
     seconds = time.perf_counter() - g.get("began", time.perf_counter())
     route = str(request.url_rule) if request.url_rule else "unknown"
     # The method is the client's word; only known ones become a label.
-    method = request.method if request.method in ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS") else "other"
+    method = (
+        request.method
+        if request.method in ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")
+        else "other"
+    )
     metrics.count_request(method, route, response.status_code, seconds)
     log.info("request", method=method, route=route, status=response.status_code, ms=round(seconds * 1000, 1))
     return response

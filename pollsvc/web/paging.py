@@ -47,7 +47,11 @@ def page_schema(item: type[ma.Schema]) -> type[ma.Schema]:
 
 
 def read_page(
-    session: Session, rows: Select[Any], key: InstrumentedAttribute[uuid.UUID], query: dict[str, Any], keys: Keys
+    session: Session,
+    rows: Select[Any],
+    key: InstrumentedAttribute[uuid.UUID],
+    query: dict[str, Any],
+    keys: Keys,
 ) -> Page[Any]:
     """Read one page, newest first by a UUIDv7 key.
 
@@ -63,5 +67,3 @@ def read_page(
     has_more = len(found) > len(items)
     last: uuid.UUID | None = getattr(items[-1], key.key) if has_more else None
     return Page(items, keys.sign("cursor", last.bytes) if last else None)
-
-

@@ -36,7 +36,7 @@ class Actor:
 class Authenticate(Protocol):
     """Find whom a bearer token belongs to, or None."""
 
-    def __call__(self, token: str, now: datetime) -> Actor | None: ...
+    def __call__(self, secret: str, now: datetime) -> Actor | None: ...
 
 
 class OriginLookup(Protocol):
