@@ -16,6 +16,10 @@ from pollsvc.consent.models import ConsentText
 from pollsvc.corrections import service as corrections
 from pollsvc.corrections.models import Correction
 from pollsvc.keys import Keys
+from pollsvc.polls import ballots
+from pollsvc.polls import service as polls
+from pollsvc.polls.choices import ChoiceEdit
+from pollsvc.polls.models import Poll
 from pollsvc.staff import service as staff
 from pollsvc.voters import service as voters
 
@@ -49,9 +53,8 @@ def make_token(
     session: Session, *, name: str = "a desk", scopes: Sequence[str] = ("admin",), **changes: Any
 ) -> str:
     """Make an API token and give its secret."""
-    _, secret = staff.create_token(
-        session, **{"name": name, "scopes": scopes, "actor": ACTOR, "now": THEN} | changes
-    )
+    defaults: dict[str, Any] = {"name": name, "scopes": scopes, "actor": ACTOR, "now": THEN}
+    _, secret = staff.create_token(session, **(defaults | changes))
     return secret
 
 
@@ -65,12 +68,45 @@ def make_voter_token(keys: Keys, *, number: int = 1, now: datetime | None = None
 
 def make_consent_text(session: Session, *, site: Site, **changes: Any) -> ConsentText:
     """Make the next version of a site's newsletter text."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "body": "Send me the newsletter. It is free, and I may leave at any time.",
         "actor": ACTOR,
         "now": THEN,
     }
     return consent.publish_text(session, site_id=site.id, **(defaults | changes))
+
+
+def make_poll(session: Session, *, choices: Sequence[str] = ("Yes", "No"), **changes: Any) -> Poll:
+    """Make an open poll on an article of a site that exists; `changes` are the fields of NewPoll."""
+    defaults: dict[str, Any] = {
+        "article_urls": [ARTICLE_URL],
+        "question": "Should the ferry run at night?",
+        "kind": "single",
+        "results_visibility": "always",
+        "allow_change": False,
+        "max_choices": None,
+        "opens_at": None,
+        "closes_at": None,
+    }
+    edits = [ChoiceEdit(None, text) for text in choices]
+    return polls.create_poll(
+        session, polls.NewPoll(choices=edits, **(defaults | changes)), actor=ACTOR, now=THEN
+    )
+
+
+def make_voter(*, number: int = 1, tier: voters.Tier = voters.Tier.STORAGE) -> voters.Voter:
+    """Make the reader of this number; the same as `make_voter_token` gives a token to."""
+    return voters.Voter(number.to_bytes(16, "big"), tier)
+
+
+def make_ballots(session: Session, *, keys: Keys, poll: Poll, counts: Sequence[int], first: int = 1) -> None:
+    """Cast `counts[0]` ballots for the first choice, and so on, each by a reader of its own from number `first` on."""
+    number = first
+    for choice, count in zip(poll.choices, counts, strict=True):
+        for _ in range(count):
+            voter = make_voter(number=number)
+            ballots.cast_vote(session, keys, poll_id=poll.id, choices=[choice.id], voter=voter, now=THEN)
+            number += 1
 
 
 def make_correction(session: Session, *, keys: Keys, **changes: Any) -> Correction:

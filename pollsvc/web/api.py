@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import marshmallow as ma
 import orjson
@@ -54,11 +54,10 @@ class NothingSchema(ma.Schema):
 class JSONParser(FlaskParser):
     """Takes JSON and nothing else, and refuses unknown names in queries too."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
-        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
-        "query": ma.RAISE,
-        "json": ma.RAISE,
-    }
+    def __init__(self) -> None:
+        super().__init__()
+        refused = {"query": ma.RAISE, "json": ma.RAISE}
+        self.DEFAULT_UNKNOWN_BY_LOCATION = {**self.DEFAULT_UNKNOWN_BY_LOCATION, **refused}
 
     def _raw_load_json(self, req: Request) -> Any:
         body = req.get_data(cache=True)

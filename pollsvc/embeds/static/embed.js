@@ -43,7 +43,7 @@ button[aria-disabled] { opacity: .6; }
 ul { list-style: none; padding: 0; justify-content: space-around; }
 li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; max-block-size: 4.6em; padding-block: .5em; }
 .line b { font-size: 1.2em; }
-.own { font-size: .875em; font-weight: 700; }
+.own { align-self: end; font-size: .875em; font-weight: 700; }
 .bar { grid-column: 1 / 3; background: color-mix(in srgb, currentColor 12%, transparent); }
 .bar, i { border-radius: 3px; }
 i { display: block; block-size: 100%; background: var(--a); }
