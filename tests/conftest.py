@@ -4,11 +4,12 @@ A test that asks for `database_url`, or for anything above it (`session`, `app`,
 `-k sqlite` or `-m "not postgresql"` picks one. Each such test begins with empty tables.
 """
 
+import dataclasses
 import os
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 import redis
@@ -18,8 +19,11 @@ from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy.orm import Session
 
+from pollsvc.app import create_app
 from pollsvc.config import Settings
+from pollsvc.db import db
 from pollsvc.keys import Keys
+from pollsvc.web.limits import limiter
 from tests import chromium
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
@@ -77,9 +81,6 @@ def _skips_fail(report: Report) -> Report:
     return report
 
 
-# --- values ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def now() -> datetime:
     """A fixed time. Rules are handed it; what goes over HTTP uses the real one, which is later."""
@@ -90,9 +91,6 @@ def now() -> datetime:
 def keys() -> Keys:
     """The keys of ENVIRON."""
     return Settings.from_environ(ENVIRON, Path("/nowhere")).keys()
-
-
-# --- servers ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -126,9 +124,6 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     with redis.Redis.from_url(given, socket_connect_timeout=2, socket_timeout=5) as client:
         client.flushdb()
     return given
-
-
-# --- databases -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -169,9 +164,6 @@ def session(engine: sa.Engine) -> Iterator[Session]:
         yield opened
 
 
-# --- the application -------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="session")
 def settings(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of the application under test; `dataclasses.replace` makes others for `create_app`."""
@@ -181,12 +173,10 @@ def settings(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def _application(settings: Settings) -> Flask:
-    from pollsvc.app import create_app  # noqa: PLC0415 (until pollsvc.app exists)
-
+def _application(settings: Settings) -> Iterator[Flask]:
     application = create_app(settings)
-    application.testing = True
-    return application
+    yield application
+    close(application)
 
 
 @pytest.fixture
@@ -194,6 +184,23 @@ def app(_application: Flask, database_url: str) -> Flask:
     """The application, on empty tables and with its limits uncounted."""
     reset_limits(_application)
     return _application
+
+
+@pytest.fixture
+def make_app(settings: Settings, database_url: str) -> Iterator[Callable[..., Flask]]:
+    """Make another application with other settings: `make_app(limit_votes="3/minute", redis_url=redis_url)`."""
+    made: list[Flask] = []
+    # flask-limiter keeps its storage on the one extension object: whichever application was made last decides for all.
+    kept = dict(vars(limiter))
+
+    def make(**changes: Any) -> Flask:
+        made.append(create_app(dataclasses.replace(settings, **changes)))
+        return made[-1]
+
+    yield make
+    for application in made:
+        close(application)
+    vars(limiter).update(kept)
 
 
 @pytest.fixture
@@ -222,11 +229,17 @@ def staff_client_with(app: Flask, session: Session) -> Callable[..., FlaskClient
     return make
 
 
+def close(application: Flask) -> None:
+    """Close the connections that an application keeps open."""
+    with application.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
 def reset_limits(application: Flask) -> None:
     """Forget what was counted against the limits."""
-    for limiter in application.extensions.get("limiter", ()):
-        with application.app_context():
-            limiter.reset()
+    with application.app_context():
+        limiter.reset()
 
 
 @pytest.fixture
@@ -244,9 +257,6 @@ def live_server(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Liv
     yield start
     for server in started:
         server.__exit__()
-
-
-# --- the browser -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
