@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from flask import Flask
+from flask_limiter import Limiter
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -27,9 +28,17 @@ from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
 from pollsvc.web import api, errors, forms, guards, headers, health, limits, logs, openapi
+from pollsvc.web.origins import RememberedOrigins
 from pollsvc.web.state import Actor, State
 
 log = structlog.get_logger("pollsvc")
+
+
+class Service(Flask):
+    """Flask, silent about a crash: :mod:`pollsvc.web.errors` notes it by its route, without path and text."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Write nothing."""
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -39,13 +48,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     :raises ConfigError: if a setting is missing or wrong.
     """
     settings = settings or Settings.from_environ(os.environ)
-    app = Flask("pollsvc", static_folder=None, template_folder="embeds/templates")
+    app = Service("pollsvc", static_folder=None, template_folder="embeds/templates")
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    # Werkzeug would redirect `//v1/polls` to an address made of the Host that the client sent.
+    app.url_map.merge_slashes = False
     app.extensions["pollsvc"] = State(
         settings=settings,
         keys=settings.keys(),
         authenticate=_authenticate,
-        is_known_origin=_is_known_origin,
+        is_known_origin=RememberedOrigins(_is_known_origin),
         voter_limit_key=voters.limit_key,
     )
     app.extensions["pollsvc.checks"] = _checks(settings)
@@ -53,19 +64,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["pollsvc.error_page"] = embeds.error_page
     logs.configure(settings.log_level)
     db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
-    _wire_edge(app, settings)
+    limiter = _wire_edge(app, settings)
     _wire_routes(app)
+    limits.apply_limits(app, limiter)
     return app
 
 
-def _wire_edge(app: Flask, settings: Settings) -> None:
-    # In this order before a request: its id, its clock, who may call, what is left of the limits, its body's size.
-    headers.register(app)
+def _wire_edge(app: Flask, settings: Settings) -> Limiter:
+    # In this order before a request: its id and clock, who may call, its body's size; then, around the view, what is
+    # left of the limits. After it in the opposite order, so that what is logged is what was sent.
     logs.register(app)
+    headers.register(app)
     app.before_request(guards.enforce)
     app.before_request(api.refuse_unreadable_bodies)
-    limits.open_limits(app, settings)
     errors.register(app)
+    return limits.open_limits(app, settings)
 
 
 def _wire_routes(app: Flask) -> None:

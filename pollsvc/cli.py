@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
+import marshmallow as ma
 import sqlalchemy as sa
+from alembic.util.exc import CommandError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -24,6 +27,10 @@ from pollsvc.errors import PollsvcError
 from pollsvc.polls.tallies import find_differences
 from pollsvc.scopes import SCOPES
 from pollsvc.staff import service as staff_service
+from pollsvc.web.fields import Email, Text, WebUrl
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: Who the audit log names for what is done here.
 ACTOR = "cli"
@@ -39,12 +46,31 @@ class _Commands(click.Group):
             raise click.ClickException(_told(error)) from error
         except OperationalError as error:
             raise click.ClickException(f"The database does not answer: {error.orig}") from error
+        except PermissionError as error:
+            raise click.ClickException(f"{error.strerror}: {error.filename}") from error
 
 
 def _told(error: ConfigError | PollsvcError) -> str:
     if isinstance(error, PollsvcError) and error.fields:
         return " ".join(f"{name}: {sentence}" for name, sentence in error.fields.items())
     return str(error)
+
+
+class _Checked(click.ParamType[Any]):
+    """An option that the API's own field checks: what is refused there is refused here."""
+
+    def __init__(self, name: str, field: ma.fields.Field[Any]) -> None:
+        self.name = name
+        self._field = field
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._field.deserialize(value)
+        except ma.ValidationError as error:
+            self.fail(" ".join(map(str, error.messages)), param, ctx)
+
+
+_ADDRESS = _Checked("url", WebUrl())
 
 
 @click.group(cls=_Commands)
@@ -69,12 +95,25 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     own = f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
-    settings = _settings({PREFIX + "PUBLIC_URL": own})
-    _ready_database(settings)
+    # A newsroom call may read and write at once: two connections a thread.
+    settings = _settings({PREFIX + "PUBLIC_URL": own, PREFIX + "DATABASE_POOL": str(2 * threads)})
+    address = serving.free_address(host, port)
+    if _schema(settings) == "empty":
+        # A first run needs no command of its own; a database with content is only changed when asked for.
+        migrating.upgrade(settings.database_url)
+    with _session(settings) as session:
+        session.commit()
     if workers > 1 and not settings.redis_url:
         click.echo("Note: without POLLSVC_REDIS_URL each process counts rate limits for itself.", err=True)
     click.echo(f"Serving {settings.public_url}/ from {_where(settings)}", err=True)
-    serving.serve(settings, host=host, port=port, workers=workers, threads=threads)
+    serving.serve(settings, _load_app, address=address, port=port, workers=workers, threads=threads)
+
+
+def _load_app() -> Callable[[Settings], Flask]:
+    # Imported here: the other commands do without, and `serving` has something to set before.
+    from pollsvc.app import create_app  # noqa: PLC0415
+
+    return create_app
 
 
 @main.group()
@@ -86,9 +125,11 @@ def db() -> None:
 def upgrade_database() -> None:
     """Create the tables, or bring them to this release."""
     settings = _settings()
-    migrating.upgrade(settings.database_url)
+    try:
+        migrating.upgrade(settings.database_url)
+    except CommandError as error:
+        raise click.ClickException("The database is of a newer release than this one.") from error
     with _session(settings) as session:
-        remember_hash_key(session, settings.keys())
         session.commit()
     click.echo(f"The database is up to date: {_where(settings)}", err=True)
 
@@ -96,7 +137,7 @@ def upgrade_database() -> None:
 @db.command()
 def reconcile() -> None:
     """Compare every tally with its ballots; exit status 1 on a difference."""
-    with _session(_settings()) as session:
+    with _session(_settings(), is_writing=False) as session:
         differences = find_differences(session)
     for found in differences:
         click.echo(
@@ -114,7 +155,7 @@ def site() -> None:
 
 
 @site.command("add")
-@click.option("--name", required=True, help="What readers call it.")
+@click.option("--name", required=True, type=_Checked("text", Text(200)), help="What readers call it.")
 @click.option(
     "--origin",
     "origins",
@@ -122,10 +163,10 @@ def site() -> None:
     multiple=True,
     help="Such as https://news.example; the first is canonical.",
 )
-@click.option("--privacy-url", help="Its privacy policy.")
-@click.option("--terms-url", help="Its terms of use.")
-@click.option("--standards-url", help="Its editorial standards.")
-@click.option("--desk-email", help="Who reads corrections.")
+@click.option("--privacy-url", type=_ADDRESS, help="Its privacy policy.")
+@click.option("--terms-url", type=_ADDRESS, help="Its terms of use.")
+@click.option("--standards-url", type=_ADDRESS, help="Its editorial standards.")
+@click.option("--desk-email", type=_Checked("email", Email()), help="Who reads corrections.")
 def add_site(name: str, origins: tuple[str, ...], **links: str | None) -> None:
     """Add a site; it begins with a newsletter text made from its name and links."""
     with _session(_settings()) as session:
@@ -141,7 +182,7 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--name", required=True, help="Whose it is.")
+@click.option("--name", required=True, type=_Checked("text", Text(100)), help="Whose it is.")
 @click.option(
     "--scope",
     "scopes",
@@ -192,32 +233,48 @@ def demo() -> None:
 
 
 def _settings(defaults: dict[str, str] | None = None) -> Settings:
-    settings = Settings.from_environ({**(defaults or {}), **os.environ})
+    given = {name: value for name, value in os.environ.items() if value.strip()}
+    settings = Settings.from_environ({**(defaults or {}), **given})
     for name in settings.unknown:
         click.echo(f"Note: {name} is no setting of this release.", err=True)
     return settings
 
 
-def _ready_database(settings: Settings) -> None:
-    """A first run needs no command of its own; an old database is only brought up to date when asked for."""
-    if migrating.is_empty(settings.database_url):
-        migrating.upgrade(settings.database_url)
-    elif migrating.is_behind(settings.database_url):
-        raise click.ClickException(
-            "The database is of an older release. Back it up, then run: pollsvc db upgrade"
-        )
-    with _session(settings) as session:
-        remember_hash_key(session, settings.keys())
-        session.commit()
-
-
 @contextmanager
-def _session(settings: Settings) -> Iterator[Session]:
+def _session(settings: Settings, *, is_writing: bool = True) -> Iterator[Session]:
+    """A session on a database that this release can work with and that our hash key belongs to.
+
+    :param is_writing: whether SQLite's one write lock is taken, which votes wait for.
+    """
+    _refuse_older_schema(settings)
     engine = sa.create_engine(**engine_options(settings.database_url, 2))
     prepare_engine(engine, settings.keys())
-    with Session(engine.execution_options(sqlite_write=True), expire_on_commit=False) as session:
-        yield session
-    engine.dispose()
+    try:
+        with Session(engine.execution_options(sqlite_write=is_writing), expire_on_commit=False) as session:
+            remember_hash_key(session, settings.keys())
+            yield session
+    finally:
+        engine.dispose()
+
+
+def _refuse_older_schema(settings: Settings) -> None:
+    found = _schema(settings)
+    if found == "empty":
+        raise ConfigError(f"The database {_where(settings)} is empty. Run: pollsvc db upgrade")
+    if found == "older":
+        raise ConfigError("The database is of an older release. Back it up, then run: pollsvc db upgrade")
+    if found == "newer":
+        # Migrations run beside the release before, so that a release can be taken back.
+        click.echo("Note: the database is of a newer release than this one.", err=True)
+
+
+def _schema(settings: Settings) -> str:
+    try:
+        if migrating.is_empty(settings.database_url):
+            return "empty"
+        return "older" if migrating.is_behind(settings.database_url) else "current"
+    except CommandError:
+        return "newer"  # it names a migration that this release does not know
 
 
 def _where(settings: Settings) -> str:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -30,8 +33,11 @@ class ConfigError(Exception):
     """A setting is missing or wrong; the text says which and what to do."""
 
 
-def _setting(meaning: str, parse: Callable[[str], Any], default: Any = None) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "parse": parse})
+def _setting(
+    meaning: str, parse: Callable[[str], Any], default: Any = None, *, is_secret: bool = False
+) -> Any:
+    # What is secret stays out of the text that a traceback or a log may show.
+    return field(default=default, repr=not is_secret, metadata={"meaning": meaning, "parse": parse})
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -63,7 +69,8 @@ def _encryption_keys(text: str) -> tuple[str, ...]:
 def _database_url(text: str) -> str:
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
+        # Without its text, which may quote a piece of a password.
         raise ValueError("must be a SQLAlchemy URL such as postgresql://user:password@host/name") from error
     if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
@@ -80,22 +87,43 @@ def _public_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("must be an http or https address such as https://polls.example.org")
-    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
+    if parts.path.rstrip("/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be a scheme and a host only: pollsvc owns the whole host name")
-    _ = parts.port
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    if not re.fullmatch(r"[a-z0-9.:\[\]_-]+", parts.netloc.lower()):
+        raise ValueError("must name its host in ASCII, an international one as xn--...")
+    # Browsers leave the default port out of an Origin, and ours is compared with theirs.
+    is_default = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" if is_default else f"{parts.scheme}://{host}:{parts.port}"
+
+
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        is_sound = parts.scheme in ("redis", "rediss") and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise ValueError("must begin with redis:// or rediss://, such as redis://host:6379/0")
+    return text
 
 
 def _limit(text: str) -> str:
-    parse_many(text)
+    if any(item.amount < 1 for item in parse_many(text)):
+        raise ValueError("must let at least one request through")
     return text
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise ValueError("must be a whole number above 0")
-    return number
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if _whole(text) > 65_535:
+        raise ValueError("must be a port, at most 65535")
+    return int(text)
 
 
 def _log_level(text: str) -> str:
@@ -115,10 +143,12 @@ class Settings:
         "Default: pollsvc.db in instance/ of the working directory.",
         _database_url,
         "",
+        is_secret=True,
     )
     redis_url: str | None = _setting(
         "Where rate limits are counted when several processes run: redis://host:6379/0. Default: memory of each process.",
-        str,
+        _redis_url,
+        is_secret=True,
     )
     public_url: str = _setting(
         "The address readers reach this service at. Links, cookie flags and the scheme come from it; an https one is "
@@ -130,23 +160,26 @@ class Settings:
         "Signing keys, comma separated: the first signs, all verify. At least 32 characters each.",
         _secrets,
         (),
+        is_secret=True,
     )
     hash_key: str = _setting(
         "Key of voter keys and look-up hashes, at least 32 characters. Never change it: ballots hang on it.",
         _secret,
         "",
+        is_secret=True,
     )
     encryption_keys: tuple[str, ...] = _setting(
         "Fernet keys for addresses and unpublished texts, comma separated: the first encrypts, all decrypt.",
         _encryption_keys,
         (),
+        is_secret=True,
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = _setting(
         "Networks, comma separated, whose X-Forwarded-For is believed. Default: none.", parse_networks, ()
     )
     metrics_port: int | None = _setting(
         "A port of its own for /metrics on the host that `serve` listens on, without a token. Default: none.",
-        _whole,
+        _port,
     )
     log_level: str = _setting("debug, info, warning or error.", _log_level, "info")
     database_pool: int = _setting("Database connections of one process at the most.", _whole, 16)
@@ -178,7 +211,10 @@ class Settings:
                 try:
                     given[spec.name] = spec.metadata["parse"](text)
                 except ValueError as error:
-                    raise ConfigError(f"{name}: {error}.") from error
+                    sentence = f"{name}: {error}"
+                    raise ConfigError(
+                        sentence if sentence.endswith((".", "?")) else sentence + "."
+                    ) from error
         given.setdefault("database_url", _database_url(f"sqlite:///{instance / 'pollsvc.db'}"))
         return cls(instance=instance, **_with_keys(given, instance))
 
@@ -187,7 +223,7 @@ class Settings:
         """An https address is production."""
         return self.public_url.startswith("https://")
 
-    @property
+    @cached_property
     def limits(self) -> dict[str, str]:
         """The named limits, by the names that :mod:`pollsvc.web.limits` uses."""
         return {
@@ -212,14 +248,23 @@ def _with_keys(given: dict[str, Any], instance: Path) -> dict[str, Any]:
             f"An https POLLSVC_PUBLIC_URL is production and needs {named}: `pollsvc keys` prints fresh ones."
         )
     path = instance / "keys.json"
-    if not path.exists():
-        _write_once(path, json.dumps(fresh_keys(), indent=1))
-    made = json.loads(path.read_text())
-    return given | {
-        "secret_key": given.get("secret_key") or _secrets(made["secret_key"]),
-        "hash_key": given.get("hash_key") or made["hash_key"],
-        "encryption_keys": given.get("encryption_keys") or _encryption_keys(made["encryption_keys"]),
-    }
+    try:
+        if not path.exists():
+            _write_once(path, json.dumps(fresh_keys(), indent=1))
+        made = json.loads(path.read_text())
+        return {
+            "secret_key": _secrets(made["secret_key"]),
+            "hash_key": _secret(made["hash_key"]),
+            "encryption_keys": _encryption_keys(made["encryption_keys"]),
+        } | given
+    except OSError as error:
+        raise ConfigError(
+            f"The keys of this installation cannot be kept in {path}: {error.strerror}."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} does not hold the keys of this installation. Put back a copy; without it, ballots and addresses are lost."
+        ) from error
 
 
 def fresh_keys() -> dict[str, str]:
@@ -230,8 +275,9 @@ def fresh_keys() -> dict[str, str]:
 def _write_once(path: Path, text: str) -> None:
     """Write a file that only we may read; where two processes race for it, the first one's text stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    # A name of its own even among containers that share the folder, where every process has the same number.
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -240,4 +286,4 @@ def _write_once(path: Path, text: str) -> None:
     except FileExistsError:
         pass
     finally:
-        scratch.unlink()
+        Path(scratch).unlink()

@@ -201,8 +201,11 @@ def remember_hash_key(session: Session, keys: Keys) -> None:
     """
     known = session.get(Installation, "hash_key")
     if known is None:
-        session.add(Installation(name="hash_key", value=keys.fingerprint()))
-    elif known.value != keys.fingerprint():
+        # Two first starts may meet here: the primary key decides, and both read the one row.
+        row = insert_into(session, Installation).values(name="hash_key", value=keys.fingerprint())
+        session.execute(row.on_conflict_do_nothing())
+        known = session.get_one(Installation, "hash_key")
+    if known.value != keys.fingerprint():
         raise WrongHashKey
 
 

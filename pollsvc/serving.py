@@ -1,28 +1,41 @@
 """``pollsvc serve``: one parent, its web workers as direct children, replaced when they die, drained when asked to stop.
 
-The server is granian (WSGI). Its own watch ends the whole service when a worker dies twice within seconds; ours goes
-on, with a growing pause, because a reader's vote must not depend on why the last worker died.
+The server is granian (WSGI). The watch over its workers is ours: granian's ends the whole service when a worker dies
+twice within seconds, and a reader's vote must not depend on why the last worker died.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import tempfile
+import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from pollsvc.config import PREFIX, Settings
+from pollsvc.config import ConfigError, Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+    #: Makes the application of one worker.
+    AppFactory = Callable[[Settings], WSGIApplication]
 
 #: Seconds for requests under way when the service is told to stop; the whole stop stays below 10.
 DRAIN = 8
-#: A worker that lived this long was well; its death is no reason to wait before the next one.
+#: Seconds between two looks at the workers: a dead one is noticed, and a signal heeded, this fast.
+WATCH = 0.1
+#: A worker that lived for so many seconds was well; its death is no reason to wait before the next one.
 HEALTHY = 5.0
 LONGEST_PAUSE = 10.0
 
@@ -30,68 +43,129 @@ LONGEST_PAUSE = 10.0
 class Server(MPServer):
     """granian with a watch that replaces every dead worker, however often they die."""
 
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop. A terminal and systemd signal the workers too: one that ends before we told it has not failed."""
+        for worker in self.wrks:
+            worker.interrupt_by_parent = True
+        self.interrupt_signal = True
+
+    def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
+        """Stop at SIGHUP as well: new workers would be forks of the old release."""
+        self.signal_handler_interrupt()
+
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
-        failures = dict.fromkeys(range(self.workers), 0)
+        deaths = [0] * self.workers
         due: dict[int, float] = {}
+        # Not by granian's event: its lock is not re-entrant, and the signal handler that sets it runs in this thread.
         while not self.interrupt_signal:
-            self.main_loop_interrupt.wait(timeout=0.2)
-            self.main_loop_interrupt.clear()
+            time.sleep(WATCH)
             now = time.monotonic()
             for index, worker in enumerate(self.wrks):
-                if worker.inner.is_alive() or index in due:
-                    continue
-                failures[index] = 0 if now - worker.birth > HEALTHY else failures[index] + 1
-                due[index] = now + min(
-                    LONGEST_PAUSE, 0.0 if failures[index] < 2 else 2.0 ** (failures[index] - 2)
-                )
+                if index not in due and not worker.inner.is_alive():
+                    deaths[index] = 1 if now - worker.birth > HEALTHY else deaths[index] + 1
+                    due[index] = now + _pause(deaths[index])
+                    told = f"Worker {index + 1} ({worker.inner.pid}) ended with {worker.inner.exitcode}."
+                    click.echo(f"{told} It is replaced in {_pause(deaths[index]):.0f} s.", err=True)
             for index in [index for index, at in due.items() if at <= now]:
                 del due[index]
-                click.echo(f"Worker {index + 1} died and is replaced.", err=True)
                 self._respawn_workers([index], spawn_target, target_loader)
-            # granian would take a death for the end of the service.
-            self.interrupt_children.clear()
+        # What was replaced is no failure of the service; granian would exit with 1.
+        self.interrupt_children.clear()
 
 
-def serve(settings: Settings, *, host: str, port: int, workers: int, threads: int) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is under way and end within 10 s.
+def _pause(deaths: int) -> float:
+    """Seconds to wait before a worker's successor: none after one or two deaths, then twice as long each time."""
+    return 0.0 if deaths <= 2 else min(LONGEST_PAUSE, 2.0 ** (deaths - 3))
 
-    Workers read the environment again, so that what is decided here is put into it.
+
+def free_address(host: str, port: int) -> str:
+    """The IP address of a host, on which nobody listens at the port yet.
+
+    granian's own sockets would share the port with another service of ours, and its readers between two databases.
+
+    :raises ConfigError: if the host is not ours, or the port is taken.
     """
-    os.environ.setdefault(PREFIX + "PUBLIC_URL", settings.public_url)
-    # A newsroom call may read and write at once: two connections a thread.
-    os.environ.setdefault(PREFIX + "DATABASE_POOL", str(2 * threads))
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # localhost is both ::1 and 127.0.0.1; what prints as http://127.0.0.1 must answer there.
+        family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        with socket.socket(family) as probe:
+            # Connections that have just ended do not take the port; listeners do.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"Cannot listen on {host}, port {port}: {reason}. Choose another.") from error
+    return str(address[0])
+
+
+def serve(
+    settings: Settings,
+    load: Callable[[], AppFactory],
+    *,
+    address: str,
+    port: int,
+    workers: int,
+    threads: int,
+) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, then finish what is under way and end within 10 s.
+
+    :param load: imports the application and gives its factory. Called once and here, so that a worker is a fork with
+        everything imported, up within a fifth of a second; the factory is called in each worker.
+    :param address: see :func:`free_address`.
+    """
     metrics_folder = tempfile.mkdtemp(prefix="pollsvc-metrics-")
-    # Before any worker imports prometheus_client, which looks for it once.
+    # Before the application imports prometheus_client, which looks for it once.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
     try:
+        make_app = load()
         if settings.metrics_port:
-            _serve_metrics(host, settings.metrics_port)
+            _serve_metrics(address, settings.metrics_port)
         Server(
-            "pollsvc.app:create_app",
-            factory=True,
-            address=host,
+            "pollsvc",
+            address=address,
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
             blocking_threads=threads,
             backlog=8192,
             backpressure=4000,
-            # Without the time-out idle connections stay for ever; HTTP/2 would let bodies come without their length.
-            http="1",  # type: ignore[arg-type]
+            # HTTP/2 would let bodies come without their length.
+            http=HTTPModes.http1,
+            # Without the time-out idle connections stay for ever.
             http1_settings=HTTP1Settings(header_read_timeout=5000),
             websockets=False,
-            respawn_failed_workers=True,
             workers_kill_timeout=DRAIN,
-            log_level=LogLevels.warning,
-        ).serve()
+            # Its warnings call 8 threads too many on a small machine; we measured that they are not.
+            log_level=LogLevels.error,
+        ).serve(target_loader=partial(_begin_worker, make_app, settings, os.getpid()), wrap_loader=False)
     finally:
         shutil.rmtree(metrics_folder, ignore_errors=True)
 
 
-def _serve_metrics(host: str, port: int) -> None:
+def _begin_worker(make_app: AppFactory, settings: Settings, parent: int) -> WSGIApplication:
+    # A fork has its parent's handlers, which would only note a signal that comes before granian's own are set.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    # A closed terminal tells everybody; the parent then tells us, and we may finish what is under way.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    return make_app(settings)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is gone: nobody would replace or stop it, and it would hold the port."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(DRAIN)
+    os._exit(1)
+
+
+def _serve_metrics(address: str, port: int) -> None:
     # Imported here because prometheus_client looks for its folder when it is imported.
     from prometheus_client import start_http_server  # noqa: PLC0415
 
     from pollsvc.web.metrics import registry  # noqa: PLC0415
 
-    start_http_server(port, addr=host, registry=registry())
+    start_http_server(port, addr=free_address(address, port), registry=registry())

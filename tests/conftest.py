@@ -23,7 +23,6 @@ from pollsvc.app import create_app
 from pollsvc.config import Settings
 from pollsvc.db import db
 from pollsvc.keys import Keys
-from pollsvc.web.limits import limiter
 from tests import chromium
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
@@ -190,8 +189,6 @@ def app(_application: Flask, database_url: str) -> Flask:
 def make_app(settings: Settings, database_url: str) -> Iterator[Callable[..., Flask]]:
     """Make another application with other settings: `make_app(limit_votes="3/minute", redis_url=redis_url)`."""
     made: list[Flask] = []
-    # flask-limiter keeps its storage on the one extension object: whichever application was made last decides for all.
-    kept = dict(vars(limiter))
 
     def make(**changes: Any) -> Flask:
         made.append(create_app(dataclasses.replace(settings, **changes)))
@@ -200,7 +197,6 @@ def make_app(settings: Settings, database_url: str) -> Iterator[Callable[..., Fl
     yield make
     for application in made:
         close(application)
-    vars(limiter).update(kept)
 
 
 @pytest.fixture
@@ -238,7 +234,7 @@ def close(application: Flask) -> None:
 
 def reset_limits(application: Flask) -> None:
     """Forget what was counted against the limits."""
-    with application.app_context():
+    for limiter in application.extensions["limiter"]:
         limiter.reset()
 
 

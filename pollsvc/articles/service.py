@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.models import Article, ArticleQuota, Site, SiteOrigin
 from pollsvc.articles.urls import InvalidUrl, authority_of, canonical_origin, parse_article_url
 from pollsvc.db import insert_into
-from pollsvc.errors import Conflict, NotFound, TooMany, one_field
+from pollsvc.errors import Conflict, NotFound, PollsvcError, TooMany, one_field
 from pollsvc.staff.service import record
 
 #: Articles that readers' submissions may bring to a site in a day: a bound on what a script can fill the table with.
@@ -32,6 +33,7 @@ class OriginTaken(Conflict):
     """An origin leads to one site only."""
 
     code = "origin_taken"
+    detail = "One of these origins belongs to another site."
 
 
 class NameTaken(Conflict):
@@ -57,13 +59,11 @@ def create_site(
     :param origins: the first is canonical, the others are aliases.
     :param links: ``privacy_url``, ``terms_url``, ``standards_url``, ``desk_email``.
     :raises Invalid: if an origin is none.
-    :raises OriginTaken: if an origin belongs to another site.
+    :raises NameTaken, OriginTaken: if the name or an origin belongs to another site.
     """
-    if session.scalar(select(Site.id).where(Site.name == name)):
-        raise NameTaken(fields={"name": NameTaken.detail})
     site = Site(name=name, created_at=now, **links)
     session.add(site)
-    session.flush()
+    _flush(session, NameTaken(fields={"name": NameTaken.detail}))
     _set_origins(session, site, origins)
     record(
         session, actor=actor, action="site.created", subject=("site", site.id), now=now, detail=_facts(site)
@@ -74,20 +74,25 @@ def create_site(
 def edit_site(
     session: Session, site_id: uuid.UUID, changes: Mapping[str, Any], *, actor: str, now: datetime
 ) -> Site:
-    """Change a site's name, links or origins.
+    """Change a site's name, links or origins; its articles follow it to a new canonical origin.
 
     :raises SiteNotFound: if there is none with this id.
+    :raises Invalid, NameTaken, OriginTaken: as :func:`create_site`.
     """
-    site = get_site(session, site_id)
-    before = _facts(site)
-    for name, value in changes.items():
-        if name == "origins":
-            _set_origins(session, site, value)
-        else:
-            setattr(site, name, value)
-    session.flush()
-    if (after := _facts(site)) != before:
-        detail = {"before": before, "after": after}
+    site = lock_site(session, site_id)
+    before, desk_before = _facts(site), site.desk_email
+    for name in changes.keys() - {"origins"}:
+        setattr(site, name, changes[name])
+    _flush(session, NameTaken(fields={"name": NameTaken.detail}))
+    if "origins" in changes:
+        left = site.canonical_origin
+        _set_origins(session, site, changes["origins"])
+        if left != site.canonical_origin:
+            _move_articles(session, site, left)
+    after = _facts(site)
+    is_desk_changed = site.desk_email != desk_before
+    if after != before or is_desk_changed:
+        detail = {"before": before, "after": after, "is_desk_email_changed": is_desk_changed}
         record(session, actor=actor, action="site.edited", subject=("site", site.id), now=now, detail=detail)
     return site
 
@@ -98,6 +103,18 @@ def get_site(session: Session, site_id: uuid.UUID) -> Site:
     :raises SiteNotFound: if there is none.
     """
     site = session.get(Site, site_id)
+    if site is None:
+        raise SiteNotFound
+    return site
+
+
+def lock_site(session: Session, site_id: uuid.UUID) -> Site:
+    """The site with this id, which nobody else edits or gives a text until the transaction ends.
+
+    :raises SiteNotFound: if there is none.
+    """
+    # KEY SHARE is let pass: what refers to the site, such as a reader's first submission, need not wait.
+    site = session.get(Site, site_id, populate_existing=True, with_for_update={"key_share": True})
     if site is None:
         raise SiteNotFound
     return site
@@ -149,13 +166,12 @@ def ensure_article(session: Session, url: str, now: datetime, *, by_reader: bool
     article = session.scalar(known)
     if article is not None:
         return article
-    if by_reader:
-        _spend_quota(session, site, now)
     # Two first submissions may meet here: the constraint decides, and both read the one row.
     values = {"id": uuid7(), "site_id": site.id, "url": canonical, "created_at": now}
-    session.execute(
-        insert_into(session, Article).values(values).on_conflict_do_nothing(index_elements=["url"])
-    )
+    row = insert_into(session, Article).values(values).on_conflict_do_nothing(index_elements=["url"])
+    is_made = session.scalar(row.returning(Article.id)) is not None
+    if is_made and by_reader:
+        _spend_quota(session, site, now)
     return session.scalars(known).one()
 
 
@@ -193,12 +209,31 @@ def _set_origins(session: Session, site: Site, origins: Sequence[str]) -> None:
         SiteOrigin(origin=origin, authority=authority, position=position)
         for position, (origin, authority) in enumerate(wanted.items())
     )
-    session.flush()
+    _flush(session, OriginTaken(fields={"origins": OriginTaken.detail}))
+
+
+def _move_articles(session: Session, site: Site, left: str) -> None:
+    """Lead the site's articles from the origin it left to its new canonical one, by which they are found."""
+    moved = literal(site.canonical_origin).concat(func.substr(Article.url, len(left) + 1))
+    session.execute(
+        update(Article)
+        .where(Article.site_id == site.id)
+        .values(url=moved)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _flush(session: Session, refusal: PollsvcError) -> None:
+    """Flush, and say kindly what the database's constraint refuses."""
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise refusal from error
 
 
 def _facts(site: Site) -> dict[str, Any]:
     names = ("name", "privacy_url", "terms_url", "standards_url")
-    # The desk's address is a person's or a team's: the audit log says only that there is one.
+    # The desk's address is a person's or a team's: the audit log says only whether there is one.
     return {
         **{name: getattr(site, name) for name in names},
         "has_desk_email": site.desk_email is not None,

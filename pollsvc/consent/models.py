@@ -6,8 +6,9 @@ import uuid
 from datetime import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from pollsvc.articles.models import Article
 from pollsvc.db import Encrypted, Hash, Id, Model
 
 
@@ -60,8 +61,25 @@ class ConsentEvent(Model):
     text_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("consent_text.id"))
     text_hash: Mapped[Hash]
     article_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("article.id"))
-    #: The Origin header of the request, or None where it came without one.
+    #: The origin of the page that sent it, or None where the request named none.
     origin: Mapped[str | None]
     method: Mapped[str]
     is_suspect: Mapped[bool]
     occurred_at: Mapped[datetime]
+    text: Mapped[ConsentText] = relationship()
+    article: Mapped[Article | None] = relationship()
+
+    @property
+    def purpose(self) -> str:
+        """What the reader agreed to, such as ``newsletter``."""
+        return self.text.purpose
+
+    @property
+    def state(self) -> str:
+        """Where the consent stands. Asked for and not yet confirmed is all there is in this release."""
+        return "pending"
+
+    @property
+    def article_url(self) -> str | None:
+        """The canonical address of the article it was given beside."""
+        return self.article.url if self.article else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import request
-from sqlalchemy.exc import IntegrityError
 
 from pollsvc.consent import service
-from pollsvc.consent.models import ConsentText
+from pollsvc.consent.models import ConsentEvent, ConsentText
 from pollsvc.consent.schemas import (
+    ConsentSchema,
+    ConsentSearchSchema,
     ConsentTextQuerySchema,
     ConsentTextVersionSchema,
     NewConsentSchema,
@@ -17,7 +18,6 @@ from pollsvc.consent.schemas import (
     TakenSchema,
 )
 from pollsvc.db import db
-from pollsvc.errors import Conflict
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.forms import is_suspect
 from pollsvc.web.guards import actor, public, staff
@@ -52,19 +52,31 @@ def record_consent(body: dict[str, Any]) -> dict[str, str]:
     return {"status": "received", "message": "Thank you. Your sign-up has arrived."}
 
 
+@blp.post("/consents/search")
+@blp.body(ConsentSearchSchema)
+@blp.response(200, page_schema(ConsentSchema))
+@limited("staff")
+@staff("consents:read")
+def search_consents(body: dict[str, Any]) -> Page[ConsentEvent]:
+    """The consents of an address, newest first; the address travels in the body only. Leaves an audit row."""
+    consents = service.search_consents(
+        db.writing, keys(), body.pop("email"), actor=actor().reference, now=now()
+    )
+    page = read_page(db.writing, consents, ConsentEvent.id, body, keys())
+    db.writing.commit()
+    return page
+
+
 @blp.post("/consent-texts")
 @blp.body(NewConsentTextSchema)
 @blp.response(201, ConsentTextVersionSchema)
-@blp.problems(404, 409)
+@blp.problems(404)
 @limited("staff")
 @staff("consents:manage")
 def publish_text(body: dict[str, Any]) -> ConsentText:
     """Publish the next version of a site's newsletter text; new polls carry it."""
-    try:
-        text = service.publish_text(db.writing, **body, actor=actor().reference, now=now())
-        db.writing.commit()
-    except IntegrityError as error:
-        raise Conflict("Somebody else published a version at the same moment. Send yours again.") from error
+    text = service.publish_text(db.writing, **body, actor=actor().reference, now=now())
+    db.writing.commit()
     return text
 
 

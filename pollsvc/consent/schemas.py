@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import marshmallow as ma
-from marshmallow import ValidationError
 
-from pollsvc.web.fields import Email, Text, Truth, WebUrl
+from pollsvc.web.fields import Email, Text, Truth, WebUrl, Whole
 from pollsvc.web.forms import FormSignalsSchema
-from pollsvc.web.paging import PageQuerySchema
+from pollsvc.web.paging import MOST, PageQuerySchema
 
-
-def _must_be_true(value: Any) -> None:
-    if value is not True:
-        raise ValidationError("Must be true: without a ticked box nothing is recorded.")
+_TICKED = ma.validate.OneOf([True], error="Must be true: without a ticked box nothing is recorded.")
 
 
 class NewConsentSchema(FormSignalsSchema):
@@ -22,7 +16,7 @@ class NewConsentSchema(FormSignalsSchema):
 
     text_id = ma.fields.UUID(required=True)
     email = Email(required=True)
-    accepted = Truth(required=True, validate=_must_be_true)
+    accepted = Truth(required=True, validate=_TICKED)
     article_url = WebUrl(required=True)
 
 
@@ -38,8 +32,9 @@ class NewConsentTextSchema(ma.Schema):
 
     site_id = ma.fields.UUID(required=True)
     body = Text(2_000, required=True)
-    privacy_url = WebUrl(load_default=None, allow_none=True)
-    terms_url = WebUrl(load_default=None, allow_none=True)
+    # Left out, they are the site's own; null stands for none.
+    privacy_url = WebUrl(allow_none=True)
+    terms_url = WebUrl(allow_none=True)
 
 
 class ConsentTextSchema(ma.Schema):
@@ -51,14 +46,40 @@ class ConsentTextSchema(ma.Schema):
     terms_url = ma.fields.String(required=True, allow_none=True)
 
 
-class ConsentTextVersionSchema(ConsentTextSchema):
+class ProvenTextSchema(ConsentTextSchema):
+    """What a reader was shown, with the hash that proves it."""
+
+    hash = ma.fields.Function(lambda text: text.body_hash.hex(), metadata={"type": "string"})
+
+
+class ConsentTextVersionSchema(ProvenTextSchema):
     """A version of a text, for the newsroom."""
 
     site_id = ma.fields.String(required=True)
     purpose = ma.fields.String(required=True)
     version = ma.fields.Integer(required=True)
-    hash = ma.fields.Function(lambda text: text.body_hash.hex(), metadata={"type": "string"})
     created_at = ma.fields.AwareDateTime(required=True)
+
+
+class ConsentSearchSchema(ma.Schema):
+    """Whose consents, and which page of them: an address never stands in a URL."""
+
+    email = Email(required=True)
+    limit = Whole(1, MOST, load_default=MOST)
+    cursor = ma.fields.String(load_default=None, allow_none=True, validate=ma.validate.Length(max=200))
+
+
+class ConsentSchema(ma.Schema):
+    """A consent, and what proves it."""
+
+    id = ma.fields.String(required=True)
+    purpose = ma.fields.String(required=True)
+    state = ma.fields.String(required=True, metadata={"enum": ["pending", "active", "withdrawn", "expired"]})
+    text = ma.fields.Nested(ProvenTextSchema, required=True)
+    article_url = ma.fields.String(required=True, allow_none=True)
+    origin = ma.fields.String(required=True, allow_none=True)
+    occurred_at = ma.fields.AwareDateTime(required=True)
+    is_suspect = ma.fields.Boolean(required=True)
 
 
 class ConsentTextQuerySchema(PageQuerySchema):

@@ -7,10 +7,11 @@ import uuid
 from datetime import datetime
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from pollsvc.articles.models import Site
-from pollsvc.articles.service import ensure_article, get_site
+from pollsvc.articles.service import ensure_article, lock_site
+from pollsvc.articles.urls import InvalidUrl, canonical_origin
 from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
 from pollsvc.db import insert_into
 from pollsvc.errors import NotFound, one_field
@@ -34,29 +35,29 @@ def publish_text(
     body: str,
     actor: str,
     now: datetime,
-    privacy_url: str | None = None,
-    terms_url: str | None = None,
     purpose: str = NEWSLETTER,
+    **links: str | None,
 ) -> ConsentText:
     """Publish the next version of a site's text. Earlier versions stay as they were: they are what was read.
 
+    :param links: ``privacy_url`` and ``terms_url``, where they are not the site's own; None for no link.
     :raises SiteNotFound: if no site has this id.
     """
-    site = get_site(session, site_id)
+    # Publishers wait for each other here, so that each finds the number before its own.
+    site = lock_site(session, site_id)
+    shown = {"privacy_url": site.privacy_url, "terms_url": site.terms_url} | links
     latest = select(func.max(ConsentText.version)).where(
         ConsentText.site_id == site.id, ConsentText.purpose == purpose
     )
     text = ConsentText(
         site_id=site.id,
         purpose=purpose,
-        # Two publishers at once meet at the unique constraint, and one of them is told to try again.
         version=(session.scalar(latest) or 0) + 1,
         body=body,
-        privacy_url=privacy_url,
-        terms_url=terms_url,
-        body_hash=text_hash(body, privacy_url, terms_url),
+        body_hash=text_hash(body, **shown),
         created_at=now,
         created_by=actor,
+        **shown,
     )
     session.add(text)
     session.flush()
@@ -79,9 +80,17 @@ def publish_text(
 
 def newsletter_text(session: Session, site: Site, *, actor: str, now: datetime) -> ConsentText:
     """The site's newsletter text in force; one made from its name and links where it has none yet."""
-    found: ConsentText | None = session.scalar(
-        list_texts(site.id).order_by(ConsentText.version.desc()).limit(1)
+    newest = (
+        list_texts(site.id)
+        .where(ConsentText.purpose == NEWSLETTER)
+        .order_by(ConsentText.version.desc())
+        .limit(1)
     )
+    found = session.scalar(newest)
+    if found is None:
+        # Two first polls of a site may meet here: the later one waits, and finds the text of the other.
+        lock_site(session, site.id)
+        found = session.scalar(newest)
     return found or publish_text(
         session,
         site_id=site.id,
@@ -89,8 +98,6 @@ def newsletter_text(session: Session, site: Site, *, actor: str, now: datetime) 
             f"Yes, send me the newsletter of {site.name} by e-mail. It is free of charge, and I may unsubscribe at "
             f"any time with the link in every issue."
         ),
-        privacy_url=site.privacy_url,
-        terms_url=site.terms_url,
         actor=actor,
         now=now,
     )
@@ -129,7 +136,7 @@ def record_consent(
 
     The same statements run whether the address is known or not, so that neither answer nor time tells.
 
-    :param origin: the ``Origin`` header of the request.
+    :param origin: the ``Origin`` header of the request; one that is no origin is kept as none.
     :raises Invalid: if there is no such text, or the article belongs to no site or not to the text's site.
     """
     text = session.get(ConsentText, text_id)
@@ -144,7 +151,7 @@ def record_consent(
         text_id=text.id,
         text_hash=text.body_hash,
         article_id=article.id,
-        origin=origin,
+        origin=_sound_origin(origin),
         method=method,
         is_suspect=is_suspect,
         occurred_at=now,
@@ -154,9 +161,30 @@ def record_consent(
     return event
 
 
+def find_subscriber(session: Session, keys: Keys, email: str) -> uuid.UUID | None:
+    """Who has this address, if anybody consented with it."""
+    return session.scalar(select(Subscriber.id).where(Subscriber.email_hash == email_hash(keys, email)))
+
+
+def search_consents(
+    session: Session, keys: Keys, email: str, *, actor: str, now: datetime
+) -> Select[ConsentEvent]:
+    """The consents given with an address, with what was shown. That somebody looked leaves an audit row."""
+    subscriber_id = find_subscriber(session, keys, email)
+    # Whom an unknown address belongs to is not ours to write down: the row then names nobody.
+    subject = ("subscriber", subscriber_id or "")
+    record(session, actor=actor, action="consents.searched", subject=subject, now=now)
+    return (
+        select(ConsentEvent)
+        .where(ConsentEvent.subscriber_id == subscriber_id)
+        .options(selectinload(ConsentEvent.text), selectinload(ConsentEvent.article))
+    )
+
+
 def email_hash(keys: Keys, email: str) -> bytes:
     """The look-up hash of an address; its spelling in capitals or not is one and the same person's."""
-    return keys.digest("email", email.casefold().encode())
+    # Not casefold: it makes ss of ß, and straße.example is not strasse.example.
+    return keys.digest("email", email.lower().encode())
 
 
 def text_hash(body: str, privacy_url: str | None, terms_url: str | None) -> bytes:
@@ -169,3 +197,11 @@ def _ensure_subscriber(session: Session, keys: Keys, email: str) -> uuid.UUID:
     row = insert_into(session, Subscriber).values(id=uuid.uuid4(), email=email, email_hash=hashed)
     session.execute(row.on_conflict_do_nothing(index_elements=["email_hash"]))
     return session.scalars(select(Subscriber.id).where(Subscriber.email_hash == hashed)).one()
+
+
+def _sound_origin(header: str | None) -> str | None:
+    """The origin in a header that anybody may fill with anything."""
+    try:
+        return canonical_origin(header or "")
+    except InvalidUrl:
+        return None

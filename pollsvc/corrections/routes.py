@@ -76,8 +76,9 @@ def show_correction(correction_id: uuid.UUID) -> Correction:
 @staff("corrections:manage")
 def decide_correction(body: dict[str, Any], correction_id: uuid.UUID) -> Correction:
     """Mark a report as new, handled or spam."""
+    version = body.pop("version")
     correction = service.decide_correction(
-        db.writing, correction_id, **body, actor=actor().reference, now=now()
+        db.writing, correction_id, body, version=version, actor=actor().reference, now=now()
     )
     db.writing.commit()
     return correction

@@ -34,7 +34,12 @@ class DecisionSchema(ma.Schema):
 
     status = ma.fields.String(required=True, validate=ma.validate.OneOf(STATUSES))
     version = Whole(1, 2**31 - 1, required=True)
-    note = Text(2_000, load_default=None, allow_none=True, multiline=True)
+    note = Text(
+        2_000,
+        allow_none=True,
+        multiline=True,
+        metadata={"description": "Left out: stays as it is. null: taken away."},
+    )
 
 
 class CorrectionSchema(ma.Schema):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.service import ensure_article
+from pollsvc.consent.service import email_hash
 from pollsvc.corrections.models import Correction
 from pollsvc.errors import NotFound, StaleVersion
 from pollsvc.keys import Keys
@@ -47,7 +49,7 @@ def submit_correction(
         article=ensure_article(session, article_url, now, by_reader=True),
         name=name,
         email=email,
-        email_hash=keys.digest("email", email.casefold().encode()),
+        email_hash=email_hash(keys, email),
         message=message,
         quote=quote,
         status="new",
@@ -84,36 +86,50 @@ def list_corrections(status: str | None = None, is_suspect: bool | None = None) 
 def decide_correction(
     session: Session,
     correction_id: uuid.UUID,
+    changes: Mapping[str, str | None],
     *,
-    status: str,
     version: int,
-    note: str | None,
     actor: str,
     now: datetime,
 ) -> Correction:
-    """Mark a report as new, handled or spam; the version is compared by the UPDATE itself.
+    """Mark a report as new, handled or spam, perhaps with a note. What is so already changes nothing.
 
+    :param changes: ``status``, and ``note`` where it is to change.
+    :param version: the version that was read.
     :raises CorrectionNotFound: if there is none with this id.
     :raises StaleVersion: if somebody else decided since ``version`` was read; ``current`` tells what.
     """
-    before = get_correction(session, correction_id)
-    was = before.status
-    decided = (
-        update(Correction)
-        .where(Correction.id == correction_id, Correction.version == version)
-        .values(status=status, version=version + 1, note=note, decided_at=now, decided_by=actor)
-        .execution_options(synchronize_session=False)
-    )
-    changed = session.execute(decided).rowcount  # type: ignore[attr-defined]
-    session.refresh(before)
-    if not changed:
-        current = {"status": before.status, "version": before.version, "decided_by": before.decided_by}
+    correction = _get_locked(session, correction_id)
+    if correction.version != version:
+        current = {name: getattr(correction, name) for name in ("status", "version", "decided_by")}
         raise StaleVersion(extra={"current": current})
-    # The note may name people: the log says that there is one, the row keeps it encrypted.
-    detail = {"before": was, "after": status, "version": before.version, "has_note": note is not None}
+    before = {name: getattr(correction, name) for name in changes}
+    if before == changes:
+        return correction
+    for name, value in changes.items():
+        setattr(correction, name, value)
+    correction.version += 1
+    correction.decided_at, correction.decided_by = now, actor
+    # The note may name people: the log says whether there is one, the row keeps it encrypted.
+    detail = {
+        "before": before["status"],
+        "after": correction.status,
+        "version": correction.version,
+        "has_note": correction.note is not None,
+    }
     subject = ("correction", correction_id)
     record(session, actor=actor, action="correction.decided", subject=subject, now=now, detail=detail)
-    return before
+    return correction
+
+
+def _get_locked(session: Session, correction_id: uuid.UUID) -> Correction:
+    # Two editors at once come one after the other here. The lock is on the report, not on its article and site.
+    correction = session.get(
+        Correction, correction_id, populate_existing=True, with_for_update={"of": Correction}
+    )
+    if correction is None:
+        raise CorrectionNotFound
+    return correction
 
 
 def new_reference() -> str:

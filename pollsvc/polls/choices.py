@@ -30,19 +30,19 @@ class ChoicesFixed(Conflict):
 def arrange_choices(poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool) -> None:
     """Give a poll these choices, in this order. Ids stay with their choice and are never given again.
 
-    Choices sent without ids are matched by their text; once ballots are in, by their place.
+    A choice sent without its id is matched by its text; where no choice has an id and ballots are in, by its place.
 
     :raises Invalid: if an id is not the poll's, or two choices say the same.
     :raises ChoicesFixed: if ballots are in and this is more than a new wording.
     """
     _refuse_repeats(edits)
     known = {choice.id: choice for choice in poll.choices}
-    wanted = _identified(poll, edits, has_ballots=has_ballots)
-    for index, (choice_id, _) in enumerate(wanted):
-        if choice_id is not None and choice_id not in known:
+    for index, edit in enumerate(edits):
+        if edit.id is not None and edit.id not in known:
             raise one_field(f"choices.{index}.id", "This poll has no choice with this id.")
-    if has_ballots and [choice_id for choice_id, _ in wanted] != [choice.id for choice in poll.choices]:
-        raise ChoicesFixed
+    wanted = _identified(poll, edits, has_ballots=has_ballots)
+    if has_ballots:
+        _refuse_new_meanings(poll, wanted)
     arranged = []
     for position, (choice_id, text) in enumerate(wanted):
         choice = _new_choice(poll) if choice_id is None else known[choice_id]
@@ -60,18 +60,20 @@ def _new_choice(poll: Poll) -> Choice:
 def _identified(
     poll: Poll, edits: Sequence[ChoiceEdit], *, has_ballots: bool
 ) -> list[tuple[int | None, str]]:
-    by_text = {choice.text: choice for choice in poll.choices}
-    if any(edit.id is not None for edit in edits):
-        return [(edit.id, edit.text) for edit in edits]
-    if not has_ballots:
-        return [(found.id if (found := by_text.get(edit.text)) else None, edit.text) for edit in edits]
-    if len(edits) != len(poll.choices):
+    named = {edit.id for edit in edits if edit.id is not None}
+    if has_ballots and not named and len(edits) == len(poll.choices):
+        return [(choice.id, edit.text) for choice, edit in zip(poll.choices, edits, strict=True)]
+    by_text = {choice.text: choice.id for choice in poll.choices if choice.id not in named}
+    return [(by_text.get(edit.text) if edit.id is None else edit.id, edit.text) for edit in edits]
+
+
+def _refuse_new_meanings(poll: Poll, wanted: Sequence[tuple[int | None, str]]) -> None:
+    if [choice_id for choice_id, _ in wanted] != [choice.id for choice in poll.choices]:
         raise ChoicesFixed
-    for choice, edit in zip(poll.choices, edits, strict=True):
-        # "No, Yes" in place of "Yes, No" is an exchange of meanings, not a new wording.
-        if edit.text in by_text and by_text[edit.text] is not choice:
-            raise ChoicesFixed
-    return [(choice.id, edit.text) for choice, edit in zip(poll.choices, edits, strict=True)]
+    by_text = {choice.text: choice.id for choice in poll.choices}
+    # "No, Yes" in place of "Yes, No" is an exchange of meanings, not a new wording.
+    if any(by_text.get(text, choice_id) != choice_id for choice_id, text in wanted):
+        raise ChoicesFixed
 
 
 def _refuse_repeats(edits: Sequence[ChoiceEdit]) -> None:

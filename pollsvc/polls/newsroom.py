@@ -46,7 +46,6 @@ class ExportSchema(ma.Schema):
 @blp.post("/polls")
 @blp.body(NewPollSchema, cap=65_536)
 @blp.response(201, StaffPollWithSnippetSchema)
-@blp.problems(404)
 @limited("staff")
 @staff("polls:write")
 def create_poll(body: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +129,7 @@ def recount_poll(_body: dict[str, Any], poll_id: uuid.UUID) -> dict[str, Any]:
     """Rebuild the tally from the ballots."""
     differences = service.recount_poll(db.writing, poll_id, actor=actor().reference, now=now())
     db.writing.commit()
-    tally = read_tally(db.session, poll_id)
+    tally = read_tally(db.writing, poll_id)
     return {**vars(tally), "differences": differences}
 
 

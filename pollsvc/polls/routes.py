@@ -73,7 +73,7 @@ def show_results(header: dict[str, Any], poll_id: uuid.UUID) -> Tally:
         raise ResultsHidden
     tally = read_tally(db.session, poll_id)
     if is_for_all and header["voter_token"] is None:
-        public_read(poll.status_at(now()), _counts(tally))
+        public_read(poll.version, poll.status_at(now()), _counts(tally))
     return tally
 
 

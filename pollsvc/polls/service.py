@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
 from pollsvc.articles.service import ensure_article, find_article
-from pollsvc.consent.service import get_text, newsletter_text
+from pollsvc.consent.service import ConsentTextNotFound, get_text, newsletter_text
 from pollsvc.errors import Conflict, Gone, Invalid, NotFound, StaleVersion, one_field
 from pollsvc.polls import tallies
 from pollsvc.polls.choices import ChoiceEdit, arrange_choices
 from pollsvc.polls.models import Ballot, Kind, Poll, poll_article
+from pollsvc.polls.statements import lock_poll
 from pollsvc.staff.service import record
 
 
@@ -118,19 +119,22 @@ def edit_poll(
         raise StaleVersion(extra={"current": {"version": poll.version}})
     before = _facts(poll)
     has_ballots = session.scalar(select(Ballot.poll_id).where(Ballot.poll_id == poll_id).limit(1)) is not None
-    for name, value in changes.items():
-        if name == "choices":
-            arrange_choices(poll, value, has_ballots=has_ballots)
-        elif name == "article_urls":
-            poll.articles = _articles(session, value, now, site_id=poll.site_id)
-        elif name == "consent_text_id":
-            _set_consent_text(session, poll, value)
-        else:
-            setattr(poll, name, value)
+    ballot_shape = (poll.kind, poll.most_choices)
+    # A look-up would flush what was set before it, and the database refuse it without naming the field.
+    with session.no_autoflush:
+        for name, value in changes.items():
+            if name == "choices":
+                arrange_choices(poll, value, has_ballots=has_ballots)
+            elif name == "article_urls":
+                poll.articles = _articles(session, value, now, site_id=poll.site_id)
+            elif name == "consent_text_id":
+                _set_consent_text(session, poll, value)
+            else:
+                setattr(poll, name, value)
     _check(poll)
-    after = _facts(poll)
-    if has_ballots and any(before[name] != after[name] for name in ("kind", "max_choices")):
+    if has_ballots and ballot_shape != (poll.kind, poll.most_choices):
         raise BallotsIn
+    after = _facts(poll)
     if after != before:
         _note(session, poll, "poll.edited", actor=actor, now=now, detail={"before": before, "after": after})
     return poll
@@ -158,7 +162,7 @@ def recount_poll(
     session: Session, poll_id: uuid.UUID, *, actor: str, now: datetime
 ) -> list[tallies.Difference]:
     """Rebuild the tally from the ballots, and tell what was different."""
-    poll = _get_locked(session, poll_id)
+    poll = get_poll(session, poll_id)
     differences = tallies.recount(session, poll_id, now)
     found = [
         {"choice_id": each.choice_id, "votes": each.votes, "voters": each.voters} for each in differences
@@ -220,8 +224,8 @@ def list_polls(session: Session, article_url: str | None = None) -> Select[Poll]
 
 
 def _get_locked(session: Session, poll_id: uuid.UUID) -> Poll:
-    # The vote's statement holds the row FOR SHARE: from here on votes wait, and see what was decided.
-    poll = session.get(Poll, poll_id, with_for_update=True)
+    lock_poll(session, poll_id)
+    poll = session.get(Poll, poll_id, populate_existing=True)
     if poll is None:
         raise PollNotFound
     return poll
@@ -242,12 +246,16 @@ def _articles(
                 f"article_urls.{index}", "All articles of a poll belong to one site; this one does not."
             )
         found[article.id] = article
-    return list(found.values())
+    # As they are read again, so that an answer and the next one agree.
+    return sorted(found.values(), key=lambda article: article.id)
 
 
 def _set_consent_text(session: Session, poll: Poll, text_id: uuid.UUID | None) -> None:
-    text = get_text(session, text_id) if text_id else None
-    if text is not None and text.site_id != poll.site_id:
+    try:
+        text = get_text(session, text_id) if text_id else None
+    except ConsentTextNotFound as error:
+        raise one_field("consent_text_id", error.detail) from error
+    if text and text.site_id != poll.site_id:
         raise one_field("consent_text_id", "This text belongs to another site.")
     poll.consent_text = text
 

@@ -6,56 +6,16 @@ Nothing outside this module knows which database it is talking to.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from pollsvc.db import UtcDateTime, insert_into
-from pollsvc.polls.models import Ballot, Choice, Poll, TallyClock, TallySlot
-
-
-@dataclass(frozen=True)
-class NewBallot:
-    """What is to be written: choices in ascending order, the slot drawn by the caller."""
-
-    poll_id: uuid.UUID
-    voter_key: bytes
-    choices: list[int]
-    tier: str
-    slot: int
-    now: datetime
-
-    @property
-    def second(self) -> datetime:
-        """The time as the tally's clock keeps it."""
-        return self.now.replace(microsecond=0)
-
-    @property
-    def hour(self) -> datetime:
-        """The time as the ballot keeps it."""
-        return self.now.replace(minute=0, second=0, microsecond=0)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the database said to a ballot.
-
-    :param gate: ``open``, or why not: ``withdrawn``, ``closed``, ``not_open``, ``unknown_choice``, ``too_many``.
-    :param is_counted: whether the ballot is now in.
-    :param previous: the choices of the voter's earlier ballot, or None.
-    :param allow_change: whether the poll lets a voter choose again.
-    """
-
-    gate: str
-    is_counted: bool
-    previous: list[int] | None
-    allow_change: bool
-
+from pollsvc.db import UtcDateTime
+from pollsvc.polls import stepwise
+from pollsvc.polls.models import Ballot, Poll
+from pollsvc.polls.verdicts import NewBallot, Verdict
 
 _PARAMETERS = (
     bindparam("poll_id", type_=sa.Uuid),
@@ -66,17 +26,22 @@ _PARAMETERS = (
     bindparam("second", type_=UtcDateTime),
 )
 
+# Row locks alone know no queue: while votes share the poll's row, more may join them and an editor waits for ever. This
+# lock does: who comes after a waiting editor waits too. Votes share it, so it costs them nothing that can be measured.
+_TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
+
 # FOR SHARE makes a vote wait for a close, an edit or a recount under way and then see its outcome; without it a vote
 # could land in a poll whose close was already acknowledged. It costs an eighth of the rate.
-_GATE = """
+_GATE = f"""
+turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_TURN})),
 p AS MATERIALIZED (
-  SELECT id, kind, max_choices, allow_change,
+  SELECT id, version, kind, max_choices, allow_change,
          withdrawn_at IS NOT NULL AS is_withdrawn,
          closed_at IS NOT NULL OR COALESCE(closes_at <= :now, false) AS is_closed,
          COALESCE(opens_at > :now, false) AS is_early
-    FROM poll WHERE id = :poll_id FOR SHARE),
+    FROM poll, turn WHERE id = :poll_id FOR SHARE OF poll),
 gate AS MATERIALIZED (
-  SELECT p.id, p.allow_change,
+  SELECT p.id, p.version, p.allow_change,
          CASE WHEN p.is_withdrawn THEN 'withdrawn'
               WHEN p.is_closed THEN 'closed'
               WHEN p.is_early THEN 'not_open'
@@ -101,12 +66,16 @@ clock AS (
 """
 
 # Rows are touched in the order of choices, so that two voters in one slot cannot wait for each other in a circle.
+# The lock shows the poll as it is now, everything else is seen as it was when the statement began. Where the two
+# versions differ, the vote waited for an edit and has looked at choices of before it: nothing is written, and the vote
+# is told that there was a race.
 _CAST = text(
     f"""
 WITH {_GATE},
 ins AS (
   INSERT INTO ballot (poll_id, voter_key, choices, tier, state, voted_hour)
-  SELECT gate.id, :voter_key, CAST(:choices AS smallint[]), :tier, 'counted', :hour FROM gate WHERE gate.state = 'open'
+  SELECT gate.id, :voter_key, CAST(:choices AS smallint[]), :tier, 'counted', :hour
+    FROM gate WHERE gate.state = 'open' AND gate.version = (SELECT version FROM poll WHERE id = :poll_id)
   ON CONFLICT ON CONSTRAINT pk_ballot DO NOTHING RETURNING poll_id),
 tally AS (
   INSERT INTO tally_slot AS t (poll_id, choice_id, slot, n, voters)
@@ -148,22 +117,35 @@ SELECT gate.state, EXISTS (SELECT 1 FROM upd), (SELECT old.choices FROM old), ga
 ).bindparams(*_PARAMETERS)
 
 
+_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))  # noqa: S608 (put together from constants of this module)
+
+
 def insert_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
     """Write a ballot and its tally where the poll is open and the voter has none; None where there is no poll.
 
-    A verdict of an open gate, not counted and without a previous ballot is a race: another request of the same voter
-    committed while this one ran. Run again, it sees the other's ballot.
+    A verdict of an open gate, not counted and without a previous ballot is a race: another request of the same voter,
+    or an edit of the poll, committed while this one ran. Run again, it sees what the other one left.
     """
     if _is_sqlite(session):
-        return _insert_stepwise(session, ballot)
+        return stepwise.insert_ballot(session, ballot)
     return _verdict(session, _CAST, ballot, tier=ballot.tier, hour=ballot.hour)
 
 
 def change_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
     """Put other choices on a voter's ballot, where the poll is open and lets them; ``is_counted`` when it did."""
     if _is_sqlite(session):
-        return _change_stepwise(session, ballot)
+        return stepwise.change_ballot(session, ballot)
     return _verdict(session, _CHANGE, ballot)
+
+
+def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
+    """Have a poll to oneself until the transaction ends; the votes that wait then see what was decided.
+
+    Waits for the votes under way, not for those that come after. On SQLite a writing transaction is alone anyway.
+    """
+    if not _is_sqlite(session):
+        session.execute(_TAKE_TURN, {"poll_id": poll_id})
+    session.execute(select(Poll.id).where(Poll.id == poll_id).with_for_update())
 
 
 def _verdict(session: Session, statement: sa.TextClause, ballot: NewBallot, **more: object) -> Verdict | None:
@@ -182,106 +164,6 @@ def _verdict(session: Session, statement: sa.TextClause, ballot: NewBallot, **mo
 
 def _is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
-
-
-def _insert_stepwise(session: Session, ballot: NewBallot) -> Verdict | None:
-    gate = _gate_stepwise(session, ballot)
-    if gate is None:
-        return None
-    state, allow_change = gate
-    previous = _previous(session, ballot)
-    if state != "open" or previous is not None:
-        return Verdict(state, False, previous, allow_change)
-    row = insert_into(session, Ballot).values(
-        poll_id=ballot.poll_id,
-        voter_key=ballot.voter_key,
-        choices=ballot.choices,
-        tier=ballot.tier,
-        state="counted",
-        voted_hour=ballot.hour,
-    )
-    # The write lock is ours, so that the look before was not a guess; the primary key would still refuse a second one.
-    session.execute(row)
-    _move(session, ballot, [], ballot.choices)
-    return Verdict(state, True, None, allow_change)
-
-
-def _change_stepwise(session: Session, ballot: NewBallot) -> Verdict | None:
-    gate = _gate_stepwise(session, ballot)
-    if gate is None:
-        return None
-    state, allow_change = gate
-    previous = _previous(session, ballot)
-    if state != "open" or not allow_change or previous is None or previous == ballot.choices:
-        return Verdict(state, False, previous, allow_change)
-    mine = sa.and_(Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key)
-    session.execute(sa.update(Ballot).where(mine).values(choices=ballot.choices))
-    _move(session, ballot, previous, ballot.choices)
-    return Verdict(state, True, previous, allow_change)
-
-
-def _gate_stepwise(session: Session, ballot: NewBallot) -> tuple[str, bool] | None:
-    columns = (
-        Poll.kind,
-        Poll.max_choices,
-        Poll.allow_change,
-        Poll.withdrawn_at,
-        Poll.closed_at,
-        Poll.closes_at,
-        Poll.opens_at,
-    )
-    poll = session.execute(select(*columns).where(Poll.id == ballot.poll_id)).one_or_none()
-    if poll is None:
-        return None
-    known = select(sa.func.count()).where(Choice.poll_id == ballot.poll_id, Choice.id.in_(ballot.choices))
-    if poll.withdrawn_at is not None:
-        state = "withdrawn"
-    elif poll.closed_at is not None or (poll.closes_at is not None and poll.closes_at <= ballot.now):
-        state = "closed"
-    elif poll.opens_at is not None and poll.opens_at > ballot.now:
-        state = "not_open"
-    elif session.scalar(known) != len(ballot.choices):
-        state = "unknown_choice"
-    elif len(ballot.choices) > (1 if poll.kind == "single" else poll.max_choices or 32767):
-        state = "too_many"
-    else:
-        state = "open"
-    return state, poll.allow_change
-
-
-def _previous(session: Session, ballot: NewBallot) -> list[int] | None:
-    found = select(Ballot.choices).where(
-        Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key
-    )
-    return session.scalar(found)
-
-
-def _move(session: Session, ballot: NewBallot, old: Sequence[int], new: Sequence[int]) -> None:
-    changes: dict[int, list[int]] = {}
-    for sign, choices in ((-1, old), (1, new)):
-        for place, choice in enumerate(choices):
-            change = changes.setdefault(choice, [0, 0])
-            change[0] += sign
-            change[1] += sign if place == 0 else 0
-    for choice, (n, voters) in sorted(changes.items()):
-        if n or voters:
-            row = insert_into(session, TallySlot).values(
-                poll_id=ballot.poll_id, choice_id=choice, slot=ballot.slot, n=n, voters=voters
-            )
-            session.execute(
-                row.on_conflict_do_update(
-                    index_elements=["poll_id", "choice_id", "slot"],
-                    set_={"n": TallySlot.n + n, "voters": TallySlot.voters + voters},
-                )
-            )
-    clock = insert_into(session, TallyClock).values(poll_id=ballot.poll_id, changed_at=ballot.second)
-    session.execute(
-        clock.on_conflict_do_update(
-            index_elements=["poll_id"],
-            set_={"changed_at": clock.excluded.changed_at},
-            where=TallyClock.changed_at < clock.excluded.changed_at,
-        )
-    )
 
 
 def counted_choices(session: Session) -> sa.Subquery:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.polls.models import Choice, Kind, Poll, TallyClock, TallySlot
 from pollsvc.polls.percentages import shares_of_voters, shares_of_votes
-from pollsvc.polls.statements import counted_choices
+from pollsvc.polls.statements import counted_choices, lock_poll
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def read_tallies(session: Session, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.U
 def recount(session: Session, poll_id: uuid.UUID, now: datetime) -> list[Difference]:
     """Rebuild a poll's slots from its ballots, and tell what was different.
 
-    The poll's row is locked, so that votes wait and none is lost between the count and the new slots.
+    The poll is locked, so that votes wait and none is lost between the count and the new slots.
     """
-    session.execute(select(Poll.id).where(Poll.id == poll_id).with_for_update())
+    lock_poll(session, poll_id)
     differences = find_differences(session, poll_id)
     counted = counted_choices(session)
     session.execute(delete(TallySlot).where(TallySlot.poll_id == poll_id))

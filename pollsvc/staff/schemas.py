@@ -43,8 +43,8 @@ class MadeTokenSchema(TokenSchema):
 class AuditQuerySchema(PageQuerySchema):
     """Which audit rows."""
 
-    object_type = ma.fields.String(load_default=None, validate=ma.validate.Length(max=40))
-    object_id = ma.fields.String(load_default=None, validate=ma.validate.Length(max=100))
+    object_type = Text(40, load_default=None)
+    object_id = Text(100, load_default=None)
 
 
 class AuditEntrySchema(ma.Schema):

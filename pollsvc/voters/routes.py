@@ -35,8 +35,11 @@ def issue_token(body: dict[str, Any]) -> VoterToken:
 
 
 def limit_key(request: Request, now: datetime) -> bytes | None:
-    """The identity of the valid token in a request's header or body, for the limits; None without one."""
-    token = request.headers.get("X-Voter-Token") or _token_in(request)
+    """The identity of the valid token in a request's body or header, for the limits; None without one.
+
+    The body's comes first: it is the one that votes, and a header beside it could name another voter each time.
+    """
+    token = _token_in(request) or request.headers.get("X-Voter-Token")
     try:
         return service.read_token(keys(), token, now, Tier.STORAGE).identity
     except NotAuthenticated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -18,7 +18,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarge, UnsupportedMediaType
 
 from pollsvc import __version__
-from pollsvc.web.errors import answer
+from pollsvc.errors import Invalid
+from pollsvc.web.errors import INVALID, answer
 from pollsvc.web.guards import Guard
 from pollsvc.web.marks import mark, marked
 
@@ -58,6 +59,13 @@ class JSONParser(FlaskParser):
         super().__init__()
         refused = {"query": ma.RAISE, "json": ma.RAISE}
         self.DEFAULT_UNKNOWN_BY_LOCATION = {**self.DEFAULT_UNKNOWN_BY_LOCATION, **refused}
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Refuse a parameter given twice: a proxy or cache might read the other one."""
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            raise Invalid(INVALID, fields=dict.fromkeys(repeated, "Given more than once."))
+        return super().load_querystring(req, schema)
 
     def _raw_load_json(self, req: Request) -> Any:
         body = req.get_data(cache=True)
@@ -112,9 +120,10 @@ class JSONBlueprint(Blueprint):
 
     def _prepare_problems_doc(self, doc: Any, doc_info: Any, *, api: Any, spec: Any, **kwargs: Any) -> Any:
         statuses = {*doc_info.get("problems", ()), 503}
-        for parameter in doc_info.get("arguments", {}).get("parameters", ()):
-            is_body = isinstance(parameter, Mapping) and parameter.get("in") == "json"
-            statuses |= {400, 411, 413, 415, 422} if is_body else {422}
+        if doc_info.get("arguments"):
+            statuses.add(422)
+        if "body_schema" in doc_info:
+            statuses |= {400, 411, 413, 415}
         if doc_info.get("limits"):
             statuses.add(429)
         guard: Guard = doc_info["guard"]
@@ -122,7 +131,8 @@ class JSONBlueprint(Blueprint):
             statuses |= {401, 403}
             doc["security"] = [{"apiToken": []}]
             doc["x-scope"] = guard.scope
-        for status in sorted(statuses):
+        # What a view documents itself, such as the 503 of /readyz, stands.
+        for status in sorted(statuses - doc_info["response"]["responses"].keys()):
             response = {"description": HTTPStatus(status).phrase, "schema": ProblemSchema}
             prepare_response(response, spec, "application/problem+json")
             doc.setdefault("responses", {})[str(status)] = response

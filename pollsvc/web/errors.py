@@ -60,14 +60,17 @@ HTTP_CODES = {
 }
 
 _DETAILS = {
-    400: "The body is not valid JSON.",
+    400: "The request is malformed: send a JSON object.",
     404: "There is nothing at this address.",
+    405: "This address does not take this method; the Allow field names those it takes.",
     411: "Send a Content-Length: a body of unknown length is not read.",
     413: "The body is larger than this address takes.",
     415: "Send JSON with Content-Type: application/json.",
     429: "Too many requests. Wait a moment, then send the same request again.",
     500: "Something failed on our side. It has been noted, and nothing was stored.",
 }
+
+INVALID = "Some fields break a rule; each is named under errors."
 
 #: Addresses that answer programs; every other one answers people with a page.
 _MACHINE = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
@@ -119,6 +122,8 @@ def answer(error: Exception) -> Response:
     """The answer to any exception that reached the edge."""
     if isinstance(error, HTTPException) and (error.response is not None or (error.code or 500) < 400):
         return error.get_response()  # type: ignore[return-value]
+    # What fails after the view reaches us inside a 500 of Flask's.
+    error = getattr(error, "original_exception", None) or error
     found = problem_of(error)
     if found.status >= 500:
         note(error, found)
@@ -130,11 +135,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, PollsvcError):
         return _of_rule(error)
     if isinstance(error, ValidationError):
-        return Problem(422, "invalid", _INVALID, list(flatten(error.messages)))
+        return Problem(422, "invalid", INVALID, list(flatten(error.messages)))
     if isinstance(error, RateLimitExceeded):
-        return Problem(
-            429, "rate_limited", _DETAILS[429], headers={"Retry-After": str(g.get("retry_after", 60))}
-        )
+        # The longest wait a reader is ever told, put right once the storage has said how long it is.
+        return Problem(429, "rate_limited", _DETAILS[429], headers={"Retry-After": "60"})
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, OperationalError | InternalError | PoolTimeout) or (
@@ -174,9 +178,6 @@ def note(error: Exception, problem: Problem) -> None:
     )
 
 
-_INVALID = "Some fields break a rule; each is named under errors."
-
-
 def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, str]]:
     """Turn marshmallow's nested messages into one entry a field: ``choices.0``."""
     if isinstance(messages, Mapping):
@@ -191,7 +192,7 @@ def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, str
 
 
 def _of_rule(error: PollsvcError) -> Problem:
-    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+    status = next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
     headers = {}
     if isinstance(error, TooMany | Unavailable):
         headers["Retry-After"] = str(error.retry_after)
@@ -207,5 +208,5 @@ def _of_http(error: HTTPException) -> Problem:
     errors = list(flatten(data.get("messages", {})))
     headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
     code = HTTP_CODES.get(status, "malformed" if status < 500 else "internal")
-    detail = _INVALID if errors and status == 422 else _DETAILS.get(status, HTTPStatus(status).phrase + ".")
+    detail = INVALID if errors and status == 422 else _DETAILS.get(status, HTTPStatus(status).phrase + ".")
     return Problem(status, code, detail, errors, headers=headers)

@@ -1,10 +1,8 @@
-"""What every answer carries: request id, caching, CORS and security headers."""
+"""What every answer carries: caching, CORS and security headers, and the id of its request."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-import secrets
 
 import orjson
 from flask import Flask, Response, g, request
@@ -20,12 +18,10 @@ DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 PUBLIC_READ = "public, max-age=0, s-maxage=2, stale-while-revalidate=2"
 PRIVATE = "private, no-store"
 _EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def register(app: Flask) -> None:
-    """Give every request an id and every answer its headers."""
-    app.before_request(_name_request)
+    """Give every answer its headers."""
     app.after_request(_dress)
 
 
@@ -47,17 +43,11 @@ def static_file(*, is_forever: bool = False) -> None:
     g.cache_control = "public, max-age=31536000, immutable" if is_forever else "public, max-age=300"
 
 
-def _name_request() -> None:
-    # An id given by the proxy in front is kept, so that one line of its log finds ours.
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-
-
 def _dress(response: Response) -> Response:
     _caching(response)
     _cors(response)
     headers = response.headers
-    headers["X-Request-ID"] = g.get("request_id", "")
+    headers["X-Request-ID"] = g.request_id
     headers["X-Content-Type-Options"] = "nosniff"
     # Not no-referrer: browsers would then send `Origin: null` with our own forms.
     headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")

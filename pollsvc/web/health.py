@@ -43,7 +43,7 @@ def alive() -> dict[str, str]:
 @blp.response(200, ReadySchema)
 @blp.alt_response(503, schema=ReadySchema, description="A vital part is down.")
 @public
-def ready() -> tuple[dict[str, object], int]:
+def ready() -> tuple[dict[str, object], int, dict[str, str]]:
     """Whether the parts answer; which of them is down is shown to a caller with a valid API token."""
     checks: dict[str, Callable[[], bool]] = current_app.extensions["pollsvc.checks"]
     parts = {name: "up" if check() else "down" for name, check in checks.items()}
@@ -52,7 +52,7 @@ def ready() -> tuple[dict[str, object], int]:
     if parts["database"] == "down" or bearer_actor() is not None:
         # Without a database no token can be checked; what is down is then the database, which the status says.
         answer["parts"] = parts if parts["database"] == "up" else {"database": "down"}
-    return answer, 200 if is_ready else 503
+    return (answer, 200, {}) if is_ready else (answer, 503, {"Retry-After": "2"})
 
 
 @blp.get("/metrics")

@@ -1,4 +1,7 @@
-"""Rate limits: named, each a setting, counted under keyed hashes (flask-limiter)."""
+"""Rate limits: named, each a setting, counted under keyed hashes (flask-limiter).
+
+They are counted before a body is read: what a route refuses has cost us work too.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from redis.exceptions import RedisError
 from pollsvc.config import Settings
 from pollsvc.network import client_address, network_of
 from pollsvc.web import guards
-from pollsvc.web.marks import mark
+from pollsvc.web.marks import mark, marked_on
 from pollsvc.web.state import keys, now, settings, state
 
 log = structlog.get_logger("pollsvc")
@@ -52,9 +55,16 @@ def _actor_key() -> str:
     return guards.actor().reference
 
 
-limiter = Limiter(
-    key_func=network_key, headers_enabled=False, strategy="fixed-window", in_memory_fallback_enabled=True
-)
+class SteadyLimiter(Limiter):
+    """flask-limiter, whose fallback also serves the threads that were waiting for the storage when it died."""
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        try:
+            super()._check_request_limit(callable_name, in_middleware)
+        except RedisError:
+            # It falls back for the thread that notices first and fails the others: count those again, in memory.
+            super()._check_request_limit(callable_name, in_middleware)
+
 
 _KEYS: dict[str, Callable[[], str]] = {"staff": _actor_key, "votes_per_voter": voter_key}
 
@@ -63,14 +73,8 @@ def limited(*names: str) -> Callable[[View], View]:
     """Count a route against named limits; routes that share a name share its budget."""
 
     def decorate(view: View) -> View:
-        wrapped: View = view
-        for name in names:
-            key = _KEYS.get(name, network_key)
-            wrapped = limiter.shared_limit(  # type: ignore[assignment]
-                partial(_limit_text, name), scope=name, key_func=key, exempt_when=partial(_has_no_key, key)
-            )(wrapped)
-        mark(wrapped, "limits", names)
-        return wrapped
+        mark(view, "limits", names)
+        return view
 
     return decorate
 
@@ -79,7 +83,7 @@ def _has_no_key(key: Callable[[], str]) -> bool:
     return not key()
 
 
-def _limit_text(name: str) -> str:
+def _limit_text(limiter: Limiter, name: str) -> str:
     text = settings().limits[name]
     if settings().redis_url and isinstance(limiter.limiter.storage, MemoryStorage):
         return ";".join(_stricter(item) for item in parse_many(text))
@@ -91,17 +95,35 @@ def _stricter(item: RateLimitItem) -> str:
     return f"{amount} per {item.multiples} {item.GRANULARITY.name}"
 
 
-def open_limits(app: Flask, given: Settings) -> None:
+def open_limits(app: Flask, given: Settings) -> Limiter:
     """Count in Redis where one is set, in memory otherwise."""
     app.config["RATELIMIT_STORAGE_URI"] = given.redis_url or "memory://"
     if given.redis_url:
         # Without time-outs a hanging Redis would hold every request for ever.
         app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
-    limiter.init_app(app)
-    app.after_request(_tell)
+    limiter = SteadyLimiter(
+        network_key, app=app, headers_enabled=False, strategy="fixed-window", in_memory_fallback_enabled=True
+    )
+    app.after_request(partial(_tell, limiter))
+    return limiter
 
 
-def _tell(response: Response) -> Response:
+def apply_limits(app: Flask, limiter: Limiter) -> None:
+    """Put the limits that :func:`limited` wrote on the views around them, outside of what reads their bodies."""
+    for endpoint, view in app.view_functions.items():
+        counted: Callable[..., Any] = view
+        for name in marked_on(view, "limits") or ():
+            key = _KEYS.get(name, network_key)
+            counted = limiter.shared_limit(
+                partial(_limit_text, limiter, name),
+                scope=name,
+                key_func=key,
+                exempt_when=partial(_has_no_key, key),
+            )(counted)
+        app.view_functions[endpoint] = counted
+
+
+def _tell(limiter: Limiter, response: Response) -> Response:
     """Tell the caller what is left: IETF RateLimit and RateLimit-Policy fields."""
     policies, states = [], []
     try:

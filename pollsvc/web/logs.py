@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import sys
 import time
+import traceback
+from types import TracebackType
 
 import structlog
 from flask import Flask, Response, g, request
@@ -13,10 +17,25 @@ from pollsvc.web import metrics
 
 log = structlog.get_logger("pollsvc")
 
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class DiscreetFormatter(logging.Formatter):
+    """For what libraries log: an exception by its kind and place, without its text, which may quote a reader."""
+
+    def formatException(  # noqa: N802 (the name is logging's)
+        self,
+        ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None],
+    ) -> str:
+        kind, _, trace = ei
+        return "".join(traceback.format_tb(trace)) + (kind.__name__ if kind else "")
+
 
 def configure(level: str) -> None:
     """Write one JSON object a line to stderr; stdout belongs to what commands print."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(DiscreetFormatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level.upper())
     for chatty in ("sqlalchemy", "alembic", "flask-limiter", "_granian"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
@@ -27,25 +46,28 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 
 
 def register(app: Flask) -> None:
-    """Log and count each request by its route pattern, never by its path."""
+    """Name each request, then log and count it by its route pattern, never by its path."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def _begin() -> None:
     g.began = time.perf_counter()
+    # An id given by the proxy in front is kept, so that one line of its log finds ours.
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.get("request_id", ""))
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
 def _end(response: Response) -> Response:
-    seconds = time.perf_counter() - g.get("began", time.perf_counter())
+    seconds = time.perf_counter() - g.began
     route = str(request.url_rule) if request.url_rule else "unknown"
     # The method is the client's word; only known ones become a label.
     method = (

@@ -20,4 +20,9 @@ def mark(view: Callable[..., Any], name: str, value: object) -> None:
 
 def marked(endpoint: str | None, name: str) -> Any:
     """The fact on an endpoint's view, or None."""
-    return getattr(current_app.view_functions.get(endpoint or ""), f"__{name}__", None)
+    return marked_on(current_app.view_functions.get(endpoint or ""), name)
+
+
+def marked_on(view: Callable[..., Any] | None, name: str) -> Any:
+    """The fact on a view, or None."""
+    return getattr(view, f"__{name}__", None)

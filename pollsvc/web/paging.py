@@ -55,15 +55,16 @@ def read_page(
 ) -> Page[Any]:
     """Read one page, newest first by a UUIDv7 key.
 
-    :raises Invalid: if the cursor is none of ours.
+    :raises Invalid: if the cursor is none of this list's.
     """
+    purpose = f"cursor {key}"
     if query["cursor"]:
         try:
-            rows = rows.where(key < uuid.UUID(bytes=keys.unsign("cursor", query["cursor"])))
+            rows = rows.where(key < uuid.UUID(bytes=keys.unsign(purpose, query["cursor"])))
         except (BadToken, ValueError) as error:
             raise one_field("cursor", "Must be a next_cursor of an earlier answer.") from error
     found = session.scalars(rows.order_by(key.desc()).limit(query["limit"] + 1)).all()
     items = found[: query["limit"]]
     has_more = len(found) > len(items)
     last: uuid.UUID | None = getattr(items[-1], key.key) if has_more else None
-    return Page(items, keys.sign("cursor", last.bytes) if last else None)
+    return Page(items, keys.sign(purpose, last.bytes) if last else None)

@@ -1,0 +1,79 @@
+"""Scripts, styles and the demo: the same for every reader."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Blueprint, Response, render_template, request
+from werkzeug.exceptions import NotFound
+
+from pollsvc.db import db
+from pollsvc.embeds.demo import find_demo_poll
+from pollsvc.embeds.snippets import correction_html, poll_html
+from pollsvc.polls.reading import read_poll
+from pollsvc.polls.schemas import PollSchema
+from pollsvc.web.guards import public
+from pollsvc.web.headers import public_read, static_file
+from pollsvc.web.state import now
+
+blueprint = Blueprint("files", __name__)
+
+_KINDS = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+}
+#: Read once: a release's files do not change under it, and no path is made of what was asked for.
+_FILES = {
+    path.name: (path.read_bytes(), _KINDS[path.suffix])
+    for path in (Path(__file__).parent / "static").iterdir()
+    if path.suffix in _KINDS
+}
+
+
+@blueprint.get("/embed.js", defaults={"name": "embed.js"})
+@blueprint.get("/embed/<name>")
+@public
+def show_file(name: str) -> Response:
+    """A script, a style sheet or a picture."""
+    if name not in _FILES:
+        raise NotFound
+    body, kind = _FILES[name]
+    static_file()
+    response = Response(body, content_type=kind)
+    response.set_etag(sha256(body).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/")
+@public
+def show_article() -> str:
+    """The demo article, with a poll and a correction form pasted in as a publisher would."""
+    poll = find_demo_poll(db.session)
+    if poll is None:
+        raise NotFound
+    shown = PollSchema().dump(read_poll(db.session, poll, now()))
+    article_url = shown["article_urls"][0]
+    # Addresses without a host, so that the demo works at localhost and through a forwarded port as well.
+    poll_embed = "" if poll.withdrawn_at else poll_html(shown, base="")
+    return _page(
+        "article.html",
+        article_url=article_url,
+        poll_embed=poll_embed,
+        correction_embed=correction_html(article_url, base=""),
+    )
+
+
+@blueprint.get("/demo/<any(privacy, terms, standards):page>")
+@public
+def show_page(page: str) -> str:
+    """What the demo's links lead to."""
+    return _page("page.html", page=page)
+
+
+def _page(template: str, **context: object) -> str:
+    html = render_template(f"embeds/{template}", **context)
+    public_read(html)
+    return html

@@ -1,0 +1,62 @@
+"""The newsletter sign-up beside a plain vote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import ValidationError
+
+from pollsvc.consent.schemas import NewConsentSchema
+from pollsvc.embeds.plain_forms import ASK, BAD_EMAIL, PlainForm
+from pollsvc.polls.models import Poll
+
+
+@dataclass(frozen=True)
+class SignUp:
+    """What became of a sign-up: taken, or not, and then why and what had been typed."""
+
+    error: str | None = None
+    email: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What the reader is told."""
+        return (
+            "Your email address was not taken."
+            if self.error
+            else "Your email address has arrived: thank you."
+        )
+
+
+def is_accepted(sent: Mapping[str, Any]) -> bool:
+    """Whether the box was ticked; `on` is what a browser sends for a box without a value."""
+    return sent.get("accepted") in ("true", "on")
+
+
+def consent_form(poll: Poll, form: PlainForm) -> dict[str, Any]:
+    """The sign-up within a vote form, as `POST /v1/consents` would take it.
+
+    The article is the one that the form names, if it is the poll's, else the poll's first.
+
+    :raises ValidationError: if a field is wrong.
+    """
+    urls = [article.url for article in poll.articles]
+    named = form.sent.get("article_url")
+    fields = {
+        "text_id": form.sent.get("text_id", ""),
+        "email": form.sent.get("email", ""),
+        "accepted": True,
+        "article_url": named if named in urls else urls[0],
+    }
+    body: dict[str, Any] = NewConsentSchema().load(fields)
+    return body
+
+
+def why_not_taken(error: ValidationError, email: str) -> str:
+    """What is said beside the address."""
+    if "email" in error.messages_dict:
+        return BAD_EMAIL if email.strip() else ASK["email"]
+    # Whoever tries again sends the poll's own text along.
+    return "We could not tell what you agreed to. Please read it again, then try again."
