@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from flask import Flask
+from flask import Flask, Request
 from flask_limiter import Limiter
 from redis import Redis
 from redis.exceptions import RedisError
@@ -20,8 +20,8 @@ from pollsvc.config import Settings
 from pollsvc.consent import routes as consent
 from pollsvc.corrections import routes as corrections
 from pollsvc.db import db
+from pollsvc.embeds import files, identity, snippets
 from pollsvc.embeds import routes as embeds
-from pollsvc.embeds import snippets
 from pollsvc.polls import newsroom
 from pollsvc.polls import routes as polls
 from pollsvc.staff import routes as staff
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         keys=settings.keys(),
         authenticate=_authenticate,
         is_known_origin=RememberedOrigins(_is_known_origin),
-        voter_limit_key=voters.limit_key,
+        voter_limit_key=_voter_limit_key,
     )
     app.extensions["pollsvc.checks"] = _checks(settings)
     app.extensions["pollsvc.snippet"] = snippets.embed_html
@@ -86,7 +86,8 @@ def _wire_routes(app: Flask) -> None:
     for feature in (polls, newsroom, voters, consent, corrections, articles, staff, forms, health):
         rest.register_blueprint(feature.blp)
     app.register_blueprint(openapi.describe(rest))
-    app.register_blueprint(embeds.blueprint)
+    for pages in (embeds, files):
+        app.register_blueprint(pages.blueprint)
 
 
 def _authenticate(secret: str, now: datetime) -> Actor | None:
@@ -101,6 +102,12 @@ def _authenticate(secret: str, now: datetime) -> Actor | None:
             # A busy database is no reason to turn the newsroom away; the next call notes it.
             db.writing.rollback()
     return Actor(f"token:{token.id}", token.name, frozenset(token.scopes))
+
+
+def _voter_limit_key(request: Request, now: datetime) -> bytes | None:
+    # By what votes there: a token in the JSON, or a form's cookie and field. The other could name a new voter each time.
+    find = identity.limit_key if request.blueprint == embeds.blueprint.name else voters.limit_key
+    return find(request, now)
 
 
 def _is_known_origin(origin: str) -> bool:

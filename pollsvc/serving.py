@@ -57,8 +57,10 @@ class Server(MPServer):
         deaths = [0] * self.workers
         due: dict[int, float] = {}
         # Not by granian's event: its lock is not re-entrant, and the signal handler that sets it runs in this thread.
-        while not self.interrupt_signal:
+        while True:
             time.sleep(WATCH)
+            if self.interrupt_signal:
+                break
             now = time.monotonic()
             for index, worker in enumerate(self.wrks):
                 if index not in due and not worker.inner.is_alive():

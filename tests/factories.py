@@ -109,6 +109,21 @@ def make_ballots(session: Session, *, keys: Keys, poll: Poll, counts: Sequence[i
             number += 1
 
 
+def cast(
+    session: Session,
+    *,
+    keys: Keys,
+    poll: Poll,
+    choices: Sequence[int],
+    number: int = 1,
+    tier: voters.Tier = voters.Tier.STORAGE,
+    now: datetime = THEN,
+) -> ballots.Outcome:
+    """Vote as the reader of this number; what becomes of it, or the refusal, is what the rule says."""
+    voter = make_voter(number=number, tier=tier)
+    return ballots.cast_vote(session, keys, poll_id=poll.id, choices=choices, voter=voter, now=now)
+
+
 def make_correction(session: Session, *, keys: Keys, **changes: Any) -> Correction:
     """Make a reader's report on an article of a site that exists."""
     defaults: dict[str, Any] = {

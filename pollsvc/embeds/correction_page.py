@@ -39,6 +39,8 @@ class CorrectionPage:
             hidden={"form_token": token},
             values=filled.sent if filled else {},
             errors=errors,
+            # What is wrong with a field that the page has no control for.
+            status=" ".join(errors[name] for name in errors if name not in ("name", "email", "message")),
         )
 
     def sent(self, receipt: str | None) -> Response | None:
@@ -55,6 +57,6 @@ class CorrectionPage:
         address = url_for("embeds.show_correction", article_url=self.article_url, receipt=receipt)
         return make_response(redirect(address, 303))
 
-    def _page(self, state: str, status: int, **context: Any) -> Response:
+    def _page(self, state: str, code: int, **context: Any) -> Response:
         html = render_template("embeds/correction.html", state=state, article_url=self.article_url, **context)
-        return make_response(html, status)
+        return make_response(html, code)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.embeds.identity import FIELD, Reader, remember
 from pollsvc.embeds.plain_forms import NO_CHOICE, PlainForm
-from pollsvc.embeds.receipts import issue_receipt
+from pollsvc.embeds.receipts import issue_receipt, read_receipt
 from pollsvc.embeds.sign_ups import SignUp, is_accepted
 from pollsvc.errors import Conflict
 from pollsvc.polls.ballots import AlreadyVoted, Outcome, PollClosed, PollNotOpen
@@ -24,6 +23,20 @@ from pollsvc.polls.schemas import PollSchema
 from pollsvc.voters.service import voter_key
 from pollsvc.web.forms import issue_form_token
 from pollsvc.web.state import keys, now
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a reader did in a poll.
+
+    :param choices: theirs; none where they have not voted, or nobody can tell.
+    :param outcome: what became of the vote when it was sent.
+    :param sign_up: what became of the newsletter sign-up beside it; None without one.
+    """
+
+    choices: Sequence[int] = ()
+    outcome: str = Outcome.COUNTED
+    sign_up: SignUp | None = None
 
 
 @dataclass(frozen=True)
@@ -40,17 +53,35 @@ class PollPage:
         return url_for("embeds.show_poll", poll_id=self.poll.id)
 
     @property
-    def is_open(self) -> bool:
-        """Whether the poll takes votes now; the vote's own statement decides."""
-        return self.poll.status_at(now()) == Status.OPEN
+    def status(self) -> Status:
+        """Where the poll stands now; the vote's own statement decides."""
+        return self.poll.status_at(now())
+
+    def find_vote(self) -> Vote:
+        """What the reader voted."""
+        key = voter_key(keys(), self.poll.id, self.reader.voter)
+        mine = select(Ballot.choices).where(Ballot.poll_id == self.poll.id, Ballot.voter_key == key)
+        return Vote(() if self.reader.is_new else self.session.scalar(mine) or ())
+
+    def read_receipt(self, receipt: str | None) -> Vote | None:
+        """The vote that a receipt tells of, or None if it is too old, or not one of this poll's."""
+        facts = read_receipt(keys(), now(), str(self.poll.id), receipt)
+        if facts is None:
+            return None
+        sign_up = SignUp(**facts["sign_up"]) if facts["sign_up"] else None
+        return Vote(facts["choices"], facts["outcome"], sign_up)
 
     def form(
         self, filled: PlainForm | None = None, *, chosen: Sequence[int] = (), is_foreign: bool = False
     ) -> Response:
         """The form, empty or as it was filled in; with errors beside their fields it is a 422.
 
+        Where the poll takes no votes now, the page says so instead.
+
         :param is_foreign: whether it came from a page that we do not know, and is to be pressed once more.
         """
+        if self.status != Status.OPEN:
+            return self.result(self.find_vote(), refusal=self._closed())
         sent = filled.sent if filled else {}
         errors = filled.errors if filled and not is_foreign else {}
         hidden = {FIELD: self.reader.token, "form_token": filled.form_token if filled else _new_form_token()}
@@ -67,57 +98,38 @@ class PollPage:
             errors=errors,
         )
 
-    def result(
-        self,
-        own: Sequence[int],
-        *,
-        refusal: Conflict | None = None,
-        outcome: str = Outcome.COUNTED,
-        sign_up: SignUp | None = None,
-    ) -> Response:
+    def result(self, vote: Vote, *, refusal: Conflict | None = None) -> Response:
         """How the poll stands, or why that is not shown.
 
-        :param own: the reader's choices; none where they have not voted.
-        :param refusal: why the vote just sent was not counted; its status is the page's.
-        :param sign_up: what became of the newsletter sign-up beside the vote.
+        :param refusal: why the vote just sent was not counted; the page is then a 409.
         """
-        sentences = [self._vote_sentence(own, refusal, outcome), sign_up.sentence if sign_up else ""]
-        retry = None
-        if sign_up and sign_up.error and self.poll.consent_text:
-            hidden = {"receipt": self._receipt(own, outcome, None), "form_token": _new_form_token()}
-            retry = {"action": self.address, "hidden": hidden, "email": sign_up.email, "error": sign_up.error}
-        may_change = own and self.poll.allow_change and self.is_open and not self.reader.is_new
+        sentences = [self._vote_sentence(vote, refusal), vote.sign_up.sentence if vote.sign_up else ""]
+        may_change = vote.choices and self.poll.allow_change and not self.reader.is_new
         return self._page(
             "result",
             409 if refusal else 200,
-            has_voted=bool(own),
-            own=own,
+            has_voted=bool(vote.choices),
+            own=vote.choices,
             status=" ".join(filter(None, sentences)),
             note=self._note(),
-            retry=retry,
-            change=f"{self.address}?change=1" if may_change else None,
+            retry=self._retry(vote),
+            change=f"{self.address}?change=1" if may_change and self.status == Status.OPEN else None,
         )
 
-    def redirect_to_result(self, own: Sequence[int], outcome: str, sign_up: SignUp | None) -> Response:
+    def redirect_to_result(self, vote: Vote) -> Response:
         """Send the browser to the result, so that a reload posts nothing again."""
-        receipt = self._receipt(own, outcome, sign_up)
-        response = make_response(redirect(f"{self.address}?receipt={receipt}", 303))
-        return remember(response, self.reader)
-
-    def closed(self) -> Conflict:
-        """Why the poll takes no votes now."""
-        return PollNotOpen() if self.poll.status_at(now()) == Status.SCHEDULED else PollClosed()
+        return remember(
+            make_response(redirect(f"{self.address}?receipt={self._receipt(vote)}", 303)), self.reader
+        )
 
     def why_not(self, choices: Sequence[int]) -> str:
         """What is wrong with choices that were refused."""
-        if not set(choices) <= {choice.id for choice in self.poll.choices}:
+        if not set(choices) <= {choice.id for choice in self.poll.choices} or len(set(choices)) < len(
+            choices
+        ):
             return NO_CHOICE
         most = self.poll.most_choices
         return f"Choose at most {most} answers." if most > 1 else "Choose one answer only."
-
-    def _receipt(self, own: Sequence[int], outcome: str, sign_up: SignUp | None) -> str:
-        facts = {"own": list(own), "outcome": outcome, "sign_up": vars(sign_up) if sign_up else None}
-        return issue_receipt(keys(), now(), str(self.poll.id), facts)
 
     def _page(self, state: str, code: int, *, has_voted: bool = False, **context: Any) -> Response:
         shown = PollSchema().dump(read_poll(self.session, self.poll, now(), has_voted=has_voted))
@@ -132,38 +144,39 @@ class PollPage:
         )
         return remember(make_response(html, code), self.reader)
 
-    def _vote_sentence(self, own: Sequence[int], refusal: Conflict | None, outcome: str) -> str:
+    def _receipt(self, vote: Vote) -> str:
+        return issue_receipt(keys(), now(), str(self.poll.id), asdict(vote))
+
+    def _retry(self, vote: Vote) -> dict[str, Any] | None:
+        """The sign-up once more, where its address was not taken; the receipt keeps the vote on the page."""
+        if not (vote.sign_up and vote.sign_up.error and self.poll.consent_text):
+            return None
+        hidden = {"receipt": self._receipt(vote), "form_token": _new_form_token()}
+        return {"action": self.address, "hidden": hidden, **asdict(vote.sign_up)}
+
+    def _closed(self) -> Conflict:
+        return PollNotOpen() if self.status == Status.SCHEDULED else PollClosed()
+
+    def _vote_sentence(self, vote: Vote, refusal: Conflict | None) -> str:
         if isinstance(refusal, AlreadyVoted):
             return "You have already voted. Your first vote stands."
-        if isinstance(refusal, PollClosed):
-            return "This poll is closed. " + (
-                "Your first vote stands." if own else "Your vote was not counted."
-            )
-        if own:
-            return "Your vote was changed." if outcome == Outcome.CHANGED else "Your vote was counted."
-        status = self.poll.status_at(now())
-        if status == Status.SCHEDULED and self.poll.opens_at:
+        if refusal and self.status == Status.CLOSED:
+            stands = "Your first vote stands." if vote.choices else "Your vote was not counted."
+            return f"This poll is closed. {stands}"
+        if vote.choices:
+            return "Your vote was changed." if vote.outcome == Outcome.CHANGED else "Your vote was counted."
+        if self.status == Status.SCHEDULED and self.poll.opens_at:
             return f"Voting opens on {_when(self.poll.opens_at)}."
-        return "This poll is closed." if status == Status.CLOSED else ""
+        return "This poll is closed." if self.status == Status.CLOSED else ""
 
     def _note(self) -> str | None:
         """What stands in place of hidden results."""
-        if self.poll.status_at(now()) == Status.SCHEDULED:
+        if self.status == Status.SCHEDULED:
             return None
-        if not self.is_open or self.poll.results_visibility == Visibility.NEVER:
+        if self.status == Status.CLOSED or self.poll.results_visibility == Visibility.NEVER:
             return "The results of this poll are not published."
         closing = f" on {_when(self.poll.closes_at)}" if self.poll.closes_at else ""
         return f"The results will be shown when the poll closes{closing}."
-
-
-def find_own_choices(session: Session, poll_id: uuid.UUID, reader: Reader) -> list[int]:
-    """What a reader voted; nothing where they have not."""
-    if reader.is_new:
-        return []
-    mine = select(Ballot.choices).where(
-        Ballot.poll_id == poll_id, Ballot.voter_key == voter_key(keys(), poll_id, reader.voter)
-    )
-    return session.scalar(mine) or []
 
 
 def _ids(texts: Sequence[str]) -> list[int]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from dataclasses import replace
 
 from flask import Blueprint, Response, g, render_template, request
-from flask_limiter import RateLimitExceeded
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,19 +18,18 @@ from pollsvc.embeds import identity
 from pollsvc.embeds.correction_page import CorrectionPage
 from pollsvc.embeds.origins import is_welcome, origins_of, site_origins
 from pollsvc.embeds.plain_forms import PlainForm, VoteFormSchema, plain_form
-from pollsvc.embeds.poll_page import PollPage, find_own_choices
-from pollsvc.embeds.receipts import read_receipt
-from pollsvc.embeds.sign_ups import SignUp, consent_form, is_accepted, why_not_taken
-from pollsvc.errors import Conflict, Invalid, PollsvcError, TooMany, one_field
+from pollsvc.embeds.poll_page import PollPage, Vote
+from pollsvc.embeds.sign_ups import SignUp, consent_fields, is_accepted, why_not_taken
+from pollsvc.errors import Invalid, PollsvcError, one_field
 from pollsvc.polls import ballots
-from pollsvc.polls.ballots import AlreadyVoted, Outcome
-from pollsvc.polls.models import Poll
+from pollsvc.polls.ballots import AlreadyVoted, PollClosed, PollNotOpen
+from pollsvc.polls.models import Poll, Status
 from pollsvc.polls.service import PollWithdrawn, get_poll
 from pollsvc.web import errors
 from pollsvc.web.errors import Problem
 from pollsvc.web.guards import public
 from pollsvc.web.headers import allow_framing
-from pollsvc.web.limits import limited
+from pollsvc.web.limits import limited, spend
 from pollsvc.web.metrics import SUBMISSIONS, VOTES
 from pollsvc.web.state import keys, now, settings
 
@@ -53,14 +51,16 @@ def error_page(problem: Problem) -> str:
 @public
 def show_poll(poll_id: uuid.UUID) -> Response:
     """The form; the result for a reader who voted, and for whoever brings the receipt of a vote."""
-    poll, _ = _open_poll(poll_id)
-    page = PollPage(db.session, poll, identity.recognise(request, now()))
-    receipt = read_receipt(keys(), now(), str(poll_id), request.args.get("receipt")) or {}
-    own = find_own_choices(db.session, poll_id, page.reader) or receipt.get("own", [])
-    if page.is_open and (not (own or receipt) or (poll.allow_change and "change" in request.args)):
-        return page.form(chosen=own)
-    sign_up = SignUp(**receipt["sign_up"]) if receipt.get("sign_up") else None
-    return page.result(own, outcome=receipt.get("outcome", Outcome.COUNTED), sign_up=sign_up)
+    page, _ = _open_poll(poll_id)
+    vote = page.find_vote()
+    receipt = page.read_receipt(request.args.get("receipt"))
+    if receipt:
+        return page.result(replace(receipt, choices=vote.choices or receipt.choices))
+    if page.status == Status.OPEN and (
+        not vote.choices or (page.poll.allow_change and "change" in request.args)
+    ):
+        return page.form(chosen=vote.choices)
+    return page.result(vote)
 
 
 @blueprint.post("/embed/polls/<uuid:poll_id>")
@@ -69,30 +69,25 @@ def show_poll(poll_id: uuid.UUID) -> Response:
 @public
 def cast_vote(form: PlainForm, poll_id: uuid.UUID) -> Response:
     """Vote and, beside it, sign up: two transactions, so that the vote stands whatever becomes of the other."""
-    poll, is_known = _open_poll(poll_id)
-    reader = identity.recognise(request, now(), form.sent.get(identity.FIELD) if is_known else None)
-    page = PollPage(db.session, poll, reader)
-    receipt = read_receipt(keys(), now(), str(poll_id), form.sent.get("receipt")) or {}
-    own = receipt.get("own", [])
-    if is_known and form.sent.get("receipt") and "choices" not in form.sent:
+    page, is_known = _open_poll(poll_id, form)
+    receipt = form.sent.get("receipt")
+    if receipt and "choices" not in form.sent:
         # Only the address beside an earlier vote was wrong, and is sent again.
-        return page.redirect_to_result(own, receipt.get("outcome", Outcome.COUNTED), _sign_up(poll, form))
-    if (form.errors or not is_known) and page.is_open:
-        return page.form(form, chosen=own, is_foreign=not is_known)
+        vote = page.read_receipt(receipt) or Vote()
+        if is_known:
+            return page.redirect_to_result(replace(vote, sign_up=_sign_up(page.poll, form)))
+        return page.form(form, chosen=vote.choices, is_foreign=True)
     if form.errors or not is_known:
-        return page.result(find_own_choices(db.session, poll_id, reader), refusal=page.closed())
-    choices = sorted(form.values["choices"])
+        return page.form(form, is_foreign=not is_known)
     try:
-        outcome = ballots.cast_vote(
-            db.voting, keys(), poll_id=poll_id, choices=choices, voter=reader.voter, now=now()
-        )
-        db.voting.commit()
-    except (Conflict, Invalid) as refusal:
-        # On SQLite the session holds the write lock, which the sign-up needs.
-        db.voting.rollback()
-        return _refuse_vote(page, form, refusal)
-    VOTES.labels(outcome).inc()
-    return page.redirect_to_result(choices, outcome, _sign_up(poll, form))
+        return page.redirect_to_result(_vote(page, form))
+    except Invalid:
+        return page.form(form.refused(choices=page.why_not(form.values["choices"])))
+    except (AlreadyVoted, PollClosed, PollNotOpen) as refusal:
+        # On SQLite a session sees one moment only, and the earlier ballot may be younger.
+        db.session.rollback()
+        sign_up = _sign_up(page.poll, form) if isinstance(refusal, AlreadyVoted) else None
+        return page.result(replace(page.find_vote(), sign_up=sign_up), refusal=refusal)
 
 
 @blueprint.get("/embed/corrections")
@@ -121,13 +116,14 @@ def submit_correction(form: PlainForm) -> Response:
     return page.redirect_to_sent(correction.reference)
 
 
-def _open_poll(poll_id: uuid.UUID) -> tuple[Poll, bool]:
-    """The poll, and whether the request comes from a page of ours or of its site."""
+def _open_poll(poll_id: uuid.UUID, form: PlainForm | None = None) -> tuple[PollPage, bool]:
+    """The poll's page, and whether the request comes from a page of ours or of its site."""
     poll = get_poll(db.session, poll_id)
     is_known = _admit(site_origins(db.session, poll.site_id))
     if poll.withdrawn_at is not None:
         raise PollWithdrawn
-    return poll, is_known
+    field = form.sent.get(identity.FIELD) if form and is_known else None
+    return PollPage(db.session, poll, identity.recognise(request, now(), field)), is_known
 
 
 def _open_article(article_url: str | None) -> tuple[CorrectionPage, bool]:
@@ -143,14 +139,19 @@ def _admit(origins: list[str]) -> bool:
     return is_welcome(request.headers.get("Origin"), settings().public_url, origins)
 
 
-def _refuse_vote(page: PollPage, form: PlainForm, refusal: Conflict | Invalid) -> Response:
-    if isinstance(refusal, Invalid):
-        return page.form(form.refused(choices=page.why_not(form.values["choices"])))
-    # The earlier ballot may be younger than what this session read: SQLite shows a reader one moment only.
-    db.session.rollback()
-    own = find_own_choices(db.session, page.poll.id, page.reader)
-    sign_up = _sign_up(page.poll, form) if isinstance(refusal, AlreadyVoted) else None
-    return page.result(own, refusal=refusal, sign_up=sign_up)
+def _vote(page: PollPage, form: PlainForm) -> Vote:
+    choices, poll_id = sorted(form.values["choices"]), page.poll.id
+    try:
+        outcome = ballots.cast_vote(
+            db.voting, keys(), poll_id=poll_id, choices=choices, voter=page.reader.voter, now=now()
+        )
+        db.voting.commit()
+    except PollsvcError:
+        # On SQLite the session holds the write lock, which the sign-up may need.
+        db.voting.rollback()
+        raise
+    VOTES.labels(outcome).inc()
+    return Vote(choices, outcome, _sign_up(page.poll, form))
 
 
 def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
@@ -158,23 +159,20 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
     if not is_accepted(form.sent):
         return None
     email = form.sent.get("email", "")
+    if not spend("consents"):
+        return SignUp("Too many sign-ups came from your network. Please try again in a minute.", email)
+    suspect = form.is_suspect
     try:
-        _record_consent(consent_form(poll, form), is_suspect=form.is_suspect)
+        fields = consent_fields(poll, form)
+        record_consent(
+            db.writing, keys(), **fields, origin=request.headers.get("Origin"), is_suspect=suspect, now=now()
+        )
+        db.writing.commit()
     except ValidationError as error:
         return SignUp(why_not_taken(error, email), email)
-    except (RateLimitExceeded, TooMany):
-        return SignUp("Too many sign-ups came from your network. Please try again in a minute.", email)
     except (PollsvcError, SQLAlchemyError) as error:
         db.writing.rollback()
         errors.note(error, errors.problem_of(error))
         return SignUp("We could not take your address just now. Please try again.", email)
+    SUBMISSIONS.labels("consent", str(suspect)).inc()
     return SignUp()
-
-
-@limited("consents")
-def _record_consent(body: dict[str, Any], *, is_suspect: bool) -> None:
-    facts = {name: body[name] for name in ("text_id", "email", "article_url")}
-    origin = request.headers.get("Origin")
-    record_consent(db.writing, keys(), **facts, origin=origin, is_suspect=is_suspect, now=now())
-    db.writing.commit()
-    SUBMISSIONS.labels("consent", str(is_suspect)).inc()

@@ -35,8 +35,8 @@ def is_accepted(sent: Mapping[str, Any]) -> bool:
     return sent.get("accepted") in ("true", "on")
 
 
-def consent_form(poll: Poll, form: PlainForm) -> dict[str, Any]:
-    """The sign-up within a vote form, as `POST /v1/consents` would take it.
+def consent_fields(poll: Poll, form: PlainForm) -> dict[str, Any]:
+    """What a vote form says of the sign-up: text, address and article, as `POST /v1/consents` would take them.
 
     The article is the one that the form names, if it is the poll's, else the poll's first.
 
@@ -44,14 +44,15 @@ def consent_form(poll: Poll, form: PlainForm) -> dict[str, Any]:
     """
     urls = [article.url for article in poll.articles]
     named = form.sent.get("article_url")
-    fields = {
-        "text_id": form.sent.get("text_id", ""),
-        "email": form.sent.get("email", ""),
-        "accepted": True,
-        "article_url": named if named in urls else urls[0],
-    }
-    body: dict[str, Any] = NewConsentSchema().load(fields)
-    return body
+    body: dict[str, Any] = NewConsentSchema().load(
+        {
+            "text_id": form.sent.get("text_id", ""),
+            "email": form.sent.get("email", ""),
+            "accepted": True,
+            "article_url": named if named in urls else urls[0],
+        }
+    )
+    return {name: body[name] for name in ("text_id", "email", "article_url")}
 
 
 def why_not_taken(error: ValidationError, email: str) -> str:

@@ -136,7 +136,7 @@ def edit_poll(
         raise BallotsIn
     after = _facts(poll)
     if after != before:
-        _note(session, poll, "poll.edited", actor=actor, now=now, detail={"before": before, "after": after})
+        _note(session, poll, "poll.edited", actor=actor, now=now, before=before, after=after)
     return poll
 
 
@@ -164,9 +164,8 @@ def recount_poll(
     """Rebuild the tally from the ballots, and tell what was different."""
     poll = get_poll(session, poll_id)
     differences = tallies.recount(session, poll_id, now)
-    found = [
-        {"choice_id": each.choice_id, "votes": each.votes, "voters": each.voters} for each in differences
-    ]
+    names = ("choice_id", "votes", "voters")
+    found = [{name: getattr(each, name) for name in names} for each in differences]
     detail = {"differences": found}
     record(session, actor=actor, action="poll.recounted", subject=("poll", poll.id), now=now, detail=detail)
     return differences
@@ -272,13 +271,7 @@ def _check(poll: Poll) -> None:
 
 
 def _note(
-    session: Session,
-    poll: Poll,
-    action: str,
-    *,
-    actor: str,
-    now: datetime,
-    detail: dict[str, Any] | None = None,
+    session: Session, poll: Poll, action: str, *, actor: str, now: datetime, **detail: dict[str, Any]
 ) -> None:
     poll.version += 1
     poll.updated_at = now

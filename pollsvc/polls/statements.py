@@ -29,6 +29,7 @@ _PARAMETERS = (
 # Row locks alone know no queue: while votes share the poll's row, more may join them and an editor waits for ever. This
 # lock does: who comes after a waiting editor waits too. Votes share it, so it costs them nothing that can be measured.
 _TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
+_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))
 
 # FOR SHARE makes a vote wait for a close, an edit or a recount under way and then see its outcome; without it a vote
 # could land in a poll whose close was already acknowledged. It costs an eighth of the rate.
@@ -53,7 +54,7 @@ gate AS MATERIALIZED (
                 THEN 'too_many'
               ELSE 'open' END AS state
     FROM p)
-"""
+"""  # noqa: S608 (put together from constants of this module)
 
 # Touched at most once a second and poll: most votes find the second already there and leave the row alone.
 _CLOCK = """
@@ -115,9 +116,6 @@ tally AS (
 SELECT gate.state, EXISTS (SELECT 1 FROM upd), (SELECT old.choices FROM old), gate.allow_change FROM gate
 """  # noqa: S608 (put together from constants of this module)
 ).bindparams(*_PARAMETERS)
-
-
-_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))  # noqa: S608 (put together from constants of this module)
 
 
 def insert_ballot(session: Session, ballot: NewBallot) -> Verdict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class NewBallot:
     @property
     def hour(self) -> datetime:
         """The time as the ballot keeps it."""
-        return self.now.replace(minute=0, second=0, microsecond=0)
+        return self.now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import RateLimitExceeded
 from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -71,6 +70,9 @@ _DETAILS = {
 }
 
 INVALID = "Some fields break a rule; each is named under errors."
+
+#: Seconds to wait where nothing better is known; of a limit, the storage tells (:mod:`pollsvc.web.limits`).
+_WAITS = {429: "60", 503: "2"}
 
 #: Addresses that answer programs; every other one answers people with a page.
 _MACHINE = ("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")
@@ -136,9 +138,6 @@ def problem_of(error: Exception) -> Problem:
         return _of_rule(error)
     if isinstance(error, ValidationError):
         return Problem(422, "invalid", INVALID, list(flatten(error.messages)))
-    if isinstance(error, RateLimitExceeded):
-        # The longest wait a reader is ever told, put right once the storage has said how long it is.
-        return Problem(429, "rate_limited", _DETAILS[429], headers={"Retry-After": "60"})
     if isinstance(error, HTTPException):
         return _of_http(error)
     if isinstance(error, OperationalError | InternalError | PoolTimeout) or (
@@ -206,7 +205,8 @@ def _of_http(error: HTTPException) -> Problem:
     status = error.code or 500
     data = getattr(error, "data", None) or {}
     errors = list(flatten(data.get("messages", {})))
-    headers = {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}
+    headers = {"Retry-After": _WAITS[status]} if status in _WAITS else {}
+    headers |= {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     code = HTTP_CODES.get(status, "malformed" if status < 500 else "internal")
     detail = INVALID if errors and status == 422 else _DETAILS.get(status, HTTPStatus(status).phrase + ".")
     return Problem(status, code, detail, errors, headers=headers)

@@ -118,6 +118,6 @@ class Email(ma.fields.String):
         if len(text) > 320:
             raise ValidationError("Must be an e-mail address of at most 254 characters.")
         try:
-            return validate_email(text, check_deliverability=False).normalized
+            return validate_email(text, check_deliverability=False, strict=True).normalized
         except EmailNotValidError as error:
             raise ValidationError(f"Must be an e-mail address. {error}") from error

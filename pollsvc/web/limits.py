@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
@@ -77,6 +77,21 @@ def limited(*names: str) -> Callable[[View], View]:
         return view
 
     return decorate
+
+
+def spend(name: str) -> bool:
+    """Count this request against one more limit, by its network; False where that is used up.
+
+    For a form that asks for two things, of which the first must not be refused for the second.
+    """
+    limiter: Limiter = next(iter(current_app.extensions["limiter"]))
+    limits = parse_many(_limit_text(limiter, name))
+    try:
+        return all(limiter.limiter.hit(limit, network_key(), name) for limit in limits)
+    except RedisError:
+        # The next request counts in memory; this one's other limits let it through a moment ago.
+        log.warning("rate limit storage is away")
+        return True
 
 
 def _has_no_key(key: Callable[[], str]) -> bool:

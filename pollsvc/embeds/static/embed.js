@@ -317,21 +317,18 @@ i { display: block; block-size: 100%; background: var(--a); }
     load();
   };
 
-  const kit = window.pollsvc = {h, call, field, send, link, open, articleUrl};
+  const kit = window.pollsvc = {h, call, field, send, link, open, articleUrl, base};
   const define = (name, start) => customElements.define("pollsvc-" + name, class extends HTMLElement {
     connectedCallback() {
       this.shadowRoot ? this.pollsvcResume?.() : start(this);
     }
   });
-  let loading;
-  define("poll", host => host.getAttribute("poll") && startPoll(host));
-  define("correction", async host => {
-    await (loading ||= new Promise(done => {
-      const part = h("script", {src: base + "/embed/correction.js"});
-      part.nonce = script.nonce;
-      part.addEventListener("load", done);
-      document.head.append(part);
-    }));
-    if (!host.shadowRoot) kit.correction(host);
-  });
+  const parts = {};
+  const part = name => async host => {
+    await (parts[name] ||= new Promise(onload => document.head.append(
+      Object.assign(h("script", {src: `${base}/embed/${name}.js`}), {onload, nonce: script.nonce}))));
+    if (!host.shadowRoot) kit[name](host);
+  };
+  define("poll", host => host.getAttribute("poll") && (host.matches("[mode=frame]") ? part("frame-host") : startPoll)(host));
+  define("correction", part("correction"));
 })();

@@ -1,0 +1,57 @@
+"""What the database holds of the votes, counted here once more and not by the code under test."""
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pollsvc.polls.models import Ballot, Poll, TallyClock, TallySlot
+from tests.factories import make_voter
+
+#: Votes and voters of a choice; voters are counted at the first choice of their ballot.
+Counts = dict[int, tuple[int, int]]
+
+
+def counted_by_ballots(session: Session, poll_id: uuid.UUID) -> Counts:
+    """Give the counts that a poll's ballots say."""
+    votes: Counter[int] = Counter()
+    voters: Counter[int] = Counter()
+    for choices in session.scalars(
+        select(Ballot.choices).where(Ballot.poll_id == poll_id, Ballot.state == "counted")
+    ):
+        votes.update(choices)
+        voters[min(choices)] += 1
+    return {choice: (votes[choice], voters[choice]) for choice in votes}
+
+
+def counted_by_slots(session: Session, poll_id: uuid.UUID) -> Counts:
+    """Give the counts that a poll's slots add up to, without choices that nobody has."""
+    sums = (
+        select(TallySlot.choice_id, func.sum(TallySlot.n), func.sum(TallySlot.voters))
+        .where(TallySlot.poll_id == poll_id)
+        .group_by(TallySlot.choice_id)
+    )
+    return {choice: (n, voters) for choice, n, voters in session.execute(sums) if (n, voters) != (0, 0)}
+
+
+def held(session: Session) -> dict[str, int]:
+    """Count the rows that a vote could leave, as other sessions see them now."""
+    session.rollback()
+    return {
+        model.__tablename__: session.scalars(select(func.count()).select_from(model)).one()
+        for model in (Ballot, TallySlot, TallyClock)
+    }
+
+
+def ballot_of(session: Session, poll: Poll, choices: Sequence[int], number: int = 1) -> Ballot:
+    """Give a ballot to be added past the rules; its key is not one that the rules would make."""
+    return Ballot(
+        poll_id=poll.id,
+        voter_key=make_voter(number=number).identity * 2,
+        choices=list(choices),
+        tier="storage",
+        state="counted",
+        voted_hour=poll.created_at.replace(minute=0),
+    )
