@@ -194,10 +194,11 @@ def token() -> None:
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever where left out.")
 def create_token(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make an API token and print it, alone; it cannot be read again."""
+    now = _now()
+    expires_at = now + timedelta(days=days) if days else None
     with _session(_settings()) as session:
-        expires_at = _now() + timedelta(days=days) if days else None
         _, secret = staff_service.create_token(
-            session, name=name, scopes=scopes, actor=ACTOR, now=_now(), expires_at=expires_at
+            session, name=name, scopes=scopes, actor=ACTOR, now=now, expires_at=expires_at
         )
         session.commit()
     click.echo(secret)

@@ -35,6 +35,7 @@ class SiteSchema(ma.Schema):
     name = ma.fields.String(required=True)
     origins = ma.fields.Function(
         lambda site: [row.origin for row in site.origins],
+        required=True,
         metadata={"type": "array", "items": {"type": "string", "format": "uri"}},
     )
     privacy_url = ma.fields.String(required=True, allow_none=True)

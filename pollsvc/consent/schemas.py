@@ -49,7 +49,7 @@ class ConsentTextSchema(ma.Schema):
 class ProvenTextSchema(ConsentTextSchema):
     """What a reader was shown, with the hash that proves it."""
 
-    hash = ma.fields.Function(lambda text: text.body_hash.hex(), metadata={"type": "string"})
+    hash = ma.fields.Function(lambda text: text.body_hash.hex(), required=True, metadata={"type": "string"})
 
 
 class ConsentTextVersionSchema(ProvenTextSchema):

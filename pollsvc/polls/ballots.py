@@ -23,6 +23,10 @@ from pollsvc.voters.service import Voter, voter_key
 #: falling, 16 rows 11,700/s (docs/adr/0003).
 SLOTS = 16
 
+#: How often a vote is tried. A try is lost to an edit of the poll, or another vote of the same voter, that was committed
+#: while it waited. Each of them costs one try at the most.
+TRIES = 10
+
 
 class Outcome(StrEnum):
     """What became of a vote."""
@@ -54,7 +58,7 @@ class AlreadyVoted(Conflict):
 
 
 class VoteRaced(Unavailable):
-    """Another request of the same voter, or an edit of the poll, got in between, twice."""
+    """Another request of the same voter, or an edit of the poll, got in between each time."""
 
     code = "vote_raced"
     detail = "Something else happened to this poll at the same moment. Send your vote once more."
@@ -83,7 +87,7 @@ def cast_vote(
         slot=secrets.randbelow(SLOTS),
         now=now,
     )
-    for _ in range(2):
+    for _ in range(TRIES):
         verdict = insert_ballot(session, ballot)
         if verdict is None:
             raise PollNotFound

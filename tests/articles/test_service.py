@@ -1,24 +1,18 @@
-"""Sites are made and edited, and articles found, by the rules of DESIGN section 5."""
+"""Sites are made and edited by the rules of DESIGN section 5."""
 
-import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
-import sqlalchemy as sa
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.models import Article, ArticleQuota, Site, SiteOrigin
+from pollsvc.articles.models import Site
 from pollsvc.articles.service import (
-    READERS_ARTICLES_A_DAY,
     NameTaken,
     OriginTaken,
     SiteNotFound,
-    TooManyArticles,
     create_site,
     edit_site,
     ensure_article,
@@ -26,7 +20,6 @@ from pollsvc.articles.service import (
     get_site,
     is_known_origin,
     list_sites,
-    locate_article,
     lock_site,
 )
 from pollsvc.errors import Invalid
@@ -42,10 +35,6 @@ def make_other_site(session: Session) -> Site:
 
 def origins_of(site: Site) -> list[str]:
     return [row.origin for row in site.origins]
-
-
-def count(session: Session, model: type[Article | Site | SiteOrigin]) -> int:
-    return session.scalars(select(func.count()).select_from(model)).one()
 
 
 def audit(session: Session, action: str) -> list[AuditEntry]:
@@ -297,193 +286,3 @@ class TestFindingSites:
         make_site(session, origins=[ORIGIN, "https://www.news.example"])
 
         assert is_known_origin(session, origin) is is_known
-
-
-class TestLocateArticle:
-    def test_alias_leads_to_the_canonical_origin(self, session: Session) -> None:
-        site = make_site(session, origins=[ORIGIN, "https://m.news.example:8443"])
-
-        located = locate_article(session, "http://m.news.example:8443/harbour/new-ferry/amp?utm_source=x")
-
-        assert located == (site, ARTICLE_URL)
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            pytest.param("https://other.example/story", id="another host"),
-            pytest.param("https://www.news.example/story", id="a host below"),
-            pytest.param("https://example/story", id="a host above"),
-            pytest.param("https://news.example.evil.example/story", id="a host that begins alike"),
-            pytest.param("https://evilnews.example/story", id="a host that ends alike"),
-            pytest.param("https://news.example:8443/story", id="another port"),
-        ],
-    )
-    def test_host_that_no_site_owns_is_refused(self, session: Session, url: str) -> None:
-        make_site(session)
-
-        with pytest.raises(Invalid, match="No site here owns") as caught:
-            locate_article(session, url)
-
-        assert list(caught.value.fields) == ["article_url"]
-
-    def test_what_is_no_address_is_refused_with_the_reason(self, session: Session) -> None:
-        with pytest.raises(Invalid, match="user name") as caught:
-            locate_article(session, "https://reader@news.example/story")
-
-        assert list(caught.value.fields) == ["article_url"]
-
-
-class TestFindArticle:
-    def test_unknown_address_is_found_nowhere_and_makes_nothing(self, session: Session) -> None:
-        make_site(session)
-
-        assert find_article(session, ARTICLE_URL) is None
-        assert count(session, Article) == 0
-
-    def test_known_address_is_found(self, session: Session) -> None:
-        make_site(session)
-        article = make_article(session)
-
-        assert find_article(session, f"{ARTICLE_URL}/?fbclid=x#top") is article
-
-
-class TestEnsureArticle:
-    def test_first_makes_the_row_and_the_next_finds_it(self, session: Session, now: datetime) -> None:
-        site = make_site(session)
-
-        made = ensure_article(session, f"{ARTICLE_URL}?utm_medium=x", now, by_reader=True)
-        found = ensure_article(session, "http://NEWS.example/harbour/new-ferry/", now, by_reader=True)
-
-        assert (made.url, made.site_id, made.created_at) == (ARTICLE_URL, site.id, now)
-        assert found is made
-
-    def test_only_readers_first_submissions_count_against_the_day(
-        self, session: Session, now: datetime
-    ) -> None:
-        make_site(session)
-        ensure_article(session, f"{ORIGIN}/by-staff", now, by_reader=False)
-        ensure_article(session, f"{ORIGIN}/by-reader", now, by_reader=True)
-        ensure_article(session, f"{ORIGIN}/by-reader", now, by_reader=True)
-
-        assert session.scalars(select(ArticleQuota.n)).all() == [1]
-
-    def test_day_that_is_full_refuses_readers_new_articles_only(
-        self, session: Session, now: datetime
-    ) -> None:
-        site = make_site(session)
-        known = make_article(session)
-        fill_day(session, site, now)
-
-        with pytest.raises(TooManyArticles), session.begin_nested():
-            ensure_article(session, f"{ORIGIN}/new", now, by_reader=True)
-
-        assert ensure_article(session, ARTICLE_URL, now, by_reader=True) is known
-        assert ensure_article(session, f"{ORIGIN}/by-staff", now, by_reader=False).site_id == site.id
-
-    def test_next_day_and_other_sites_begin_anew(self, session: Session, now: datetime) -> None:
-        fill_day(session, make_site(session), now)
-        make_other_site(session)
-
-        ensure_article(session, f"{ORIGIN}/new", now + timedelta(days=1), by_reader=True)
-        ensure_article(session, f"{OTHER_ORIGIN}/new", now, by_reader=True)
-
-        assert count(session, Article) == 2
-
-    def test_host_that_no_site_owns_makes_nothing(self, session: Session, now: datetime) -> None:
-        with pytest.raises(Invalid):
-            ensure_article(session, ARTICLE_URL, now, by_reader=True)
-
-        assert count(session, Article) == 0
-
-
-def fill_day(session: Session, site: Site, now: datetime, *, left: int = 0) -> None:
-    session.add(ArticleQuota(site_id=site.id, day=now.date(), n=READERS_ARTICLES_A_DAY - left))
-    session.flush()
-
-
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-class TestManyAtOnce:
-    def test_cap_of_the_day_is_exact(self, session: Session, engine: sa.Engine, now: datetime) -> None:
-        fill_day(session, make_site(session), now, left=10)
-        session.commit()
-
-        def submit(number: int) -> str:
-            with Session(engine) as own:
-                try:
-                    ensure_article(own, f"{ORIGIN}/story-{number}", now, by_reader=True)
-                except TooManyArticles:
-                    return "refused"
-                own.commit()
-                return "made"
-
-        with ThreadPoolExecutor(8) as pool:
-            outcomes = Counter(pool.map(submit, range(40)))
-
-        assert outcomes == {"made": 10, "refused": 30}
-        assert count(session, Article) == 10
-        assert session.scalars(select(ArticleQuota.n)).all() == [READERS_ARTICLES_A_DAY]
-
-    def test_first_submissions_for_one_article_make_one_row(
-        self, session: Session, engine: sa.Engine, now: datetime
-    ) -> None:
-        make_site(session)
-        session.commit()
-
-        def submit(number: int) -> uuid.UUID:
-            with Session(engine) as own:
-                article = ensure_article(own, f"{ARTICLE_URL}?utm_term={number}", now, by_reader=True)
-                own.commit()
-                return article.id
-
-        with ThreadPoolExecutor(8) as pool:
-            ids = set(pool.map(submit, range(24)))
-
-        assert ids == set(session.scalars(select(Article.id)))
-        assert len(ids) == 1
-        assert session.scalars(select(ArticleQuota.n)).all() == [1]
-
-    def test_origin_taken_at_the_same_moment_is_refused_kindly(
-        self, session: Session, engine: sa.Engine, now: datetime
-    ) -> None:
-        make_site(session)
-
-        def take() -> str:
-            with Session(engine) as own, pytest.raises(OriginTaken) as caught:
-                create_site(own, name="The Ferry Post", origins=[ORIGIN], actor=ACTOR, now=now)
-            return caught.value.fields["origins"]
-
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(take)
-            wait_for_a_waiter(engine)
-            session.commit()
-
-            assert waiting.result(10) == "One of these origins belongs to another site."
-
-    def test_edits_of_one_site_come_one_after_the_other(
-        self, session: Session, engine: sa.Engine, now: datetime
-    ) -> None:
-        site = make_site(session)
-        session.commit()
-
-        def add_alias(number: int) -> None:
-            with Session(engine) as own:
-                known = origins_of(lock_site(own, site.id))
-                added = {"origins": [*known, f"https://alias-{number}.example"]}
-                edit_site(own, site.id, added, actor=ACTOR, now=now)
-                own.commit()
-
-        with ThreadPoolExecutor(5) as pool:
-            list(pool.map(add_alias, range(10)))
-
-        session.expire_all()
-        assert sorted(row.position for row in get_site(session, site.id).origins) == list(range(11))
-
-
-def wait_for_a_waiter(engine: sa.Engine) -> None:
-    """Wait until some transaction waits for another one's lock."""
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    deadline = time.monotonic() + 10
-    with engine.connect() as connection:
-        while not connection.scalar(waiting):
-            assert time.monotonic() < deadline, "nobody waits"
-            time.sleep(0.01)

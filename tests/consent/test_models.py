@@ -144,7 +144,7 @@ def readers_acted(session: Session, keys: Keys, now: datetime) -> Poll:
 
 
 def consent(session: Session, keys: Keys, text: ConsentText, now: datetime, **changes: Any) -> ConsentEvent:
-    given = {
+    given: dict[str, Any] = {
         "text_id": text.id,
         "email": "ada@reader.example",
         "article_url": ARTICLE_URL,

@@ -1,11 +1,17 @@
 """A site and its poll, committed, as most tests of polls begin."""
 
+from collections.abc import Iterator
+
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
+from pollsvc.db import engine_options, prepare_engine
+from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll
 from tests.factories import make_poll, make_site
+from tests.polls.crowd import Crowd
 
 
 @pytest.fixture
@@ -22,3 +28,14 @@ def poll(session: Session, site: Site) -> Poll:
     poll = make_poll(session)
     session.commit()
     return poll
+
+
+@pytest.fixture
+def crowd(database_url: str, keys: Keys) -> Iterator[Crowd]:
+    """Sixteen people at once."""
+    engine = sa.create_engine(**engine_options(database_url, 18))
+    prepare_engine(engine, keys)
+    crowd = Crowd(engine, keys, 16)
+    yield crowd
+    crowd.close()
+    engine.dispose()

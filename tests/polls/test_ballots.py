@@ -1,7 +1,5 @@
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +23,7 @@ from pollsvc.polls.service import PollNotFound, PollWithdrawn, close_poll, edit_
 from pollsvc.voters.service import Tier, Voter, voter_key
 from tests.conftest import NOW
 from tests.factories import ACTOR, cast, make_poll, make_voter
-from tests.polls.counting import counted_by_ballots, counted_by_slots
+from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots
 
 A_MOMENT = timedelta(microseconds=1)
 
@@ -199,90 +197,6 @@ class TestSecondVote:
             cast(session, keys=keys, poll=poll, choices=[1], now=NOW)
 
 
-class TestChangedVote:
-    @pytest.fixture
-    def poll(self, session: Session, site: Site) -> Poll:
-        return make_poll(session, kind="multiple", choices=["A", "B", "C"], allow_change=True)
-
-    @pytest.mark.parametrize(
-        ("change", "counts"),
-        [
-            pytest.param([[1], [2]], {2: (1, 1)}, id="moves"),
-            pytest.param([[1], [1, 3]], {1: (1, 1), 3: (1, 0)}, id="gains one"),
-            pytest.param([[2], [1, 2]], {1: (1, 1), 2: (1, 0)}, id="gains one before the first"),
-            pytest.param([[1, 2, 3], [3]], {3: (1, 1)}, id="loses some"),
-            pytest.param([[1, 2], [2, 3]], {2: (1, 1), 3: (1, 0)}, id="keeps one"),
-        ],
-    )
-    def test_moves_the_counts_along(
-        self,
-        session: Session,
-        poll: Poll,
-        keys: Keys,
-        change: Sequence[list[int]],
-        counts: dict[int, tuple[int, int]],
-    ) -> None:
-        cast(session, keys=keys, poll=poll, choices=change[0])
-
-        outcome = cast(session, keys=keys, poll=poll, choices=change[1])
-
-        assert outcome == Outcome.CHANGED
-        assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == counts
-
-    def test_ballot_keeps_its_hour_and_tier(self, session: Session, poll: Poll, keys: Keys) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1])
-        [before] = [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)]
-
-        cast(session, keys=keys, poll=poll, choices=[2], tier=Tier.COOKIE, now=NOW)
-
-        assert [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)] == [before]
-
-    def test_clock_moves(self, session: Session, poll: Poll, keys: Keys) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1])
-
-        cast(session, keys=keys, poll=poll, choices=[2], now=NOW)
-
-        assert session.scalars(sa.select(TallyClock.changed_at)).one() == NOW
-
-    def test_other_voters_stay(self, session: Session, poll: Poll, keys: Keys) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1], number=1)
-        cast(session, keys=keys, poll=poll, choices=[1], number=2)
-
-        cast(session, keys=keys, poll=poll, choices=[2], number=2)
-
-        assert counted_by_ballots(session, poll.id) == {1: (1, 1), 2: (1, 1)}
-
-    @pytest.mark.parametrize(
-        ("choices", "field"), [([9], "choices"), ([1, 9], "choices")], ids=["unknown", "one of two unknown"]
-    )
-    def test_change_to_what_is_no_choice_is_refused(
-        self, session: Session, poll: Poll, keys: Keys, choices: list[int], field: str
-    ) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1])
-
-        with pytest.raises(Invalid) as caught:
-            cast(session, keys=keys, poll=poll, choices=choices)
-
-        assert list(caught.value.fields) == [field]
-        assert counted_by_slots(session, poll.id) == {1: (1, 1)}
-
-    def test_change_after_the_close_is_refused(self, session: Session, poll: Poll, keys: Keys) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1])
-        end(session, poll)
-
-        with pytest.raises(PollClosed):
-            cast(session, keys=keys, poll=poll, choices=[2], now=NOW)
-
-    def test_change_is_refused_once_the_newsroom_ended_changing(
-        self, session: Session, poll: Poll, keys: Keys
-    ) -> None:
-        cast(session, keys=keys, poll=poll, choices=[1])
-        edit(session, poll, allow_change=False)
-
-        with pytest.raises(AlreadyVoted):
-            cast(session, keys=keys, poll=poll, choices=[2])
-
-
 class TestRefusedVote:
     @pytest.mark.parametrize(
         ("poll", "refusal"),
@@ -335,10 +249,8 @@ class TestRefusedVote:
             cast(session, keys=keys, poll=poll, choices=[1], now=NOW)
 
     def test_in_no_poll(self, session: Session, keys: Keys) -> None:
-        nowhere = UUID("018f0000-0000-7000-8000-000000000000")
-
         with pytest.raises(PollNotFound):
-            cast_vote(session, keys, poll_id=nowhere, choices=[1], voter=make_voter(), now=NOW)
+            cast_vote(session, keys, poll_id=NOWHERE, choices=[1], voter=make_voter(), now=NOW)
 
     @pytest.mark.parametrize(
         ("poll", "choices"),
@@ -391,8 +303,8 @@ class TestRefusedVote:
         assert cast(session, keys=keys, poll=poll, choices=[3, 2, 1]) == Outcome.COUNTED
 
     @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-    def test_when_the_ballot_vanishes_twice(self, session: Session, poll: Poll, keys: Keys) -> None:
-        # Stands for what cannot be timed: two transactions that come in between, one after the other.
+    def test_when_every_try_is_lost(self, session: Session, poll: Poll, keys: Keys) -> None:
+        # Stands for what cannot be timed: a transaction that comes in between, again and again.
         session.execute(
             sa.text("CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
         )

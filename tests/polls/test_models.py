@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from pollsvc.polls.models import Ballot, Choice, Poll, Status, TallyClock, TallySlot, poll_article
 from tests.conftest import NOW
+from tests.polls.evidence import NOWHERE
 
-NOWHERE = UUID("018f0000-0000-7000-8000-000000000000")
 A_DAY = timedelta(days=1)
 
 

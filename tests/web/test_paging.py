@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.errors import Invalid
-from pollsvc.keys import Keys
+from pollsvc.keys import Keys, new_encryption_key
 from pollsvc.staff.models import AuditEntry, StaffToken
 from pollsvc.staff.schemas import TokenSchema
 from pollsvc.web.paging import Page, page_schema, read_page
@@ -127,7 +127,7 @@ class TestOverHttp:
     def test_a_cursor_of_another_installation_is_422(
         self, staff_client: FlaskClient, five: list[str]
     ) -> None:
-        others = Keys(["x" * 32], "y" * 32, [])
+        others = Keys(["x" * 32], "y" * 32, [new_encryption_key()])
         cursor = others.sign(f"cursor {StaffToken.id}", bytes(16))
 
         assert staff_client.get(f"/v1/tokens?cursor={cursor}").status_code == 422

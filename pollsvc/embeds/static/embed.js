@@ -40,8 +40,8 @@ button:hover { filter: brightness(1.1); }
 button[aria-disabled] { opacity: .6; }
 .quiet { align-self: start; color: inherit; background: none; border-color: var(--line); }
 :focus-visible { outline: 3px solid var(--a); outline-offset: 2px; }
-ul { list-style: none; padding: 0; justify-content: space-around; }
-li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; max-block-size: 4.6em; padding-block: .5em; }
+ul { list-style: none; padding: 0; justify-content: space-evenly; }
+li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; max-block-size: 5.6em; padding-block: .5em; }
 .line b { font-size: 1.2em; }
 .own { align-self: end; font-size: .875em; font-weight: 700; }
 .bar { grid-column: 1 / 3; background: color-mix(in srgb, currentColor 12%, transparent); }
@@ -240,7 +240,7 @@ i { display: block; block-size: 100%; background: var(--a); }
 
       const signUp = async ({elements}) => {
         const email = elements.email.value;
-        if (!/.@./.test(email)) refuse("email", "Enter your email address.");
+        if (!/.@./.test(email)) refuse("email", "Enter your full email address.");
         await call("/v1/consents", {text_id: text.id, email, accepted: true, article_url: articleUrl()});
         after.replaceChildren();
         say("Your vote was counted. Your email address has arrived: thank you.");

@@ -1,14 +1,20 @@
-"""What the database holds of the votes, counted here once more and not by the code under test."""
+"""What a rule left behind. Votes are counted here once more, and not by the code under test."""
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pollsvc.errors import Invalid
 from pollsvc.polls.models import Ballot, Poll, TallyClock, TallySlot
+from pollsvc.staff.models import AuditEntry
 from tests.factories import make_voter
+
+#: The id of nothing.
+NOWHERE = uuid.UUID("018f0000-0000-7000-8000-000000000000")
 
 #: Votes and voters of a choice; voters are counted at the first choice of their ballot.
 Counts = dict[int, tuple[int, int]]
@@ -55,3 +61,17 @@ def ballot_of(session: Session, poll: Poll, choices: Sequence[int], number: int 
         state="counted",
         voted_hour=poll.created_at.replace(minute=0),
     )
+
+
+def audit_of(session: Session, poll: Poll, action: str) -> list[AuditEntry]:
+    """Give the audit rows of an action on a poll, oldest first."""
+    rows = select(AuditEntry).where(AuditEntry.object_id == str(poll.id), AuditEntry.action == action)
+    return list(session.scalars(rows.order_by(AuditEntry.id)))
+
+
+def field_refused(act: Callable[[], object]) -> str:
+    """Expect that an act is refused as invalid, and give the one field that is named."""
+    with pytest.raises(Invalid) as caught:
+        act()
+    [field] = caught.value.fields
+    return field

@@ -1,0 +1,124 @@
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from pollsvc.articles.models import Site
+from pollsvc.errors import Invalid
+from pollsvc.keys import Keys
+from pollsvc.polls.ballots import (
+    AlreadyVoted,
+    Outcome,
+    PollClosed,
+)
+from pollsvc.polls.models import Ballot, Poll, TallyClock
+from pollsvc.polls.service import close_poll, edit_poll, withdraw_poll
+from pollsvc.voters.service import Tier
+from tests.conftest import NOW
+from tests.factories import ACTOR, cast, make_poll
+from tests.polls.evidence import counted_by_ballots, counted_by_slots
+
+A_MOMENT = timedelta(microseconds=1)
+
+
+def ballots(session: Session) -> list[Ballot]:
+    return list(session.scalars(sa.select(Ballot).execution_options(populate_existing=True)))
+
+
+def end(session: Session, poll: Poll) -> None:
+    close_poll(session, poll.id, actor=ACTOR, now=NOW)
+
+
+def withdraw(session: Session, poll: Poll) -> None:
+    withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
+
+
+def edit(session: Session, poll: Poll, **changes: Any) -> None:
+    edit_poll(session, poll.id, changes, version=None, actor=ACTOR, now=NOW)
+
+
+class TestChangedVote:
+    @pytest.fixture
+    def poll(self, session: Session, site: Site) -> Poll:
+        return make_poll(session, kind="multiple", choices=["A", "B", "C"], allow_change=True)
+
+    @pytest.mark.parametrize(
+        ("change", "counts"),
+        [
+            pytest.param([[1], [2]], {2: (1, 1)}, id="moves"),
+            pytest.param([[1], [1, 3]], {1: (1, 1), 3: (1, 0)}, id="gains one"),
+            pytest.param([[2], [1, 2]], {1: (1, 1), 2: (1, 0)}, id="gains one before the first"),
+            pytest.param([[1, 2, 3], [3]], {3: (1, 1)}, id="loses some"),
+            pytest.param([[1, 2], [2, 3]], {2: (1, 1), 3: (1, 0)}, id="keeps one"),
+        ],
+    )
+    def test_moves_the_counts_along(
+        self,
+        session: Session,
+        poll: Poll,
+        keys: Keys,
+        change: Sequence[list[int]],
+        counts: dict[int, tuple[int, int]],
+    ) -> None:
+        cast(session, keys=keys, poll=poll, choices=change[0])
+
+        outcome = cast(session, keys=keys, poll=poll, choices=change[1])
+
+        assert outcome == Outcome.CHANGED
+        assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == counts
+
+    def test_ballot_keeps_its_hour_and_tier(self, session: Session, poll: Poll, keys: Keys) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1])
+        [before] = [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)]
+
+        cast(session, keys=keys, poll=poll, choices=[2], tier=Tier.COOKIE, now=NOW)
+
+        assert [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)] == [before]
+
+    def test_clock_moves(self, session: Session, poll: Poll, keys: Keys) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1])
+
+        cast(session, keys=keys, poll=poll, choices=[2], now=NOW)
+
+        assert session.scalars(sa.select(TallyClock.changed_at)).one() == NOW
+
+    def test_other_voters_stay(self, session: Session, poll: Poll, keys: Keys) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1], number=1)
+        cast(session, keys=keys, poll=poll, choices=[1], number=2)
+
+        cast(session, keys=keys, poll=poll, choices=[2], number=2)
+
+        assert counted_by_ballots(session, poll.id) == {1: (1, 1), 2: (1, 1)}
+
+    @pytest.mark.parametrize(
+        ("choices", "field"), [([9], "choices"), ([1, 9], "choices")], ids=["unknown", "one of two unknown"]
+    )
+    def test_change_to_what_is_no_choice_is_refused(
+        self, session: Session, poll: Poll, keys: Keys, choices: list[int], field: str
+    ) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1])
+
+        with pytest.raises(Invalid) as caught:
+            cast(session, keys=keys, poll=poll, choices=choices)
+
+        assert list(caught.value.fields) == [field]
+        assert counted_by_slots(session, poll.id) == {1: (1, 1)}
+
+    def test_change_after_the_close_is_refused(self, session: Session, poll: Poll, keys: Keys) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1])
+        end(session, poll)
+
+        with pytest.raises(PollClosed):
+            cast(session, keys=keys, poll=poll, choices=[2], now=NOW)
+
+    def test_change_is_refused_once_the_newsroom_ended_changing(
+        self, session: Session, poll: Poll, keys: Keys
+    ) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1])
+        edit(session, poll, allow_change=False)
+
+        with pytest.raises(AlreadyVoted):
+            cast(session, keys=keys, poll=poll, choices=[2])
