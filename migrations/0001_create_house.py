@@ -98,7 +98,7 @@ def _create_articles() -> None:
         sa.Column("privacy_url", sa.Text),
         sa.Column("terms_url", sa.Text),
         sa.Column("standards_url", sa.Text),
-        sa.Column("desk_email", sa.Text),
+        sa.Column("desk_email", sa.LargeBinary),
         sa.Column("created_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_site"),
         sa.UniqueConstraint("name", name="uq_site_name"),

@@ -26,6 +26,7 @@ from tests.databases import SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import ARTICLE_URL, make_poll, make_site, make_token, make_voter_token
 from tests.live_server import STOP_SECONDS, LiveServer, clean_environ, command
 from tests.ports import free_port
+from tests.processes import children_of, is_running, refuses, wait_until
 
 pytestmark = pytest.mark.live
 
@@ -68,7 +69,7 @@ def token(installation: str, keys: Keys) -> str:
 
 
 @pytest.fixture
-def empty_urls(request: pytest.FixtureRequest, database: SuiteDatabase, tmp_path: Path) -> Iterator[str]:
+def empty_url(request: pytest.FixtureRequest, database: SuiteDatabase, tmp_path: Path) -> Iterator[str]:
     """A database that was never migrated, of the kind that the test runs on."""
     if database.url.startswith("sqlite"):
         yield f"sqlite:///{tmp_path / 'empty.db'}"
@@ -78,48 +79,12 @@ def empty_urls(request: pytest.FixtureRequest, database: SuiteDatabase, tmp_path
     postgres.drop_database("served_empty")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait for a condition, and fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def children_of(pid: int) -> set[int]:
-    """Give the processes whose parent this is."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name, in parentheses, may hold spaces; state and parent follow it.
-            _, parent = path.read_text().rpartition(")")[2].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(parent) == pid:
-            found.add(int(path.parent.name))
-    return found
-
-
-def is_running(pid: int) -> bool:
-    """Say whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def call(url: str, body: object = None, **headers: str) -> tuple[int, Any]:
     """Send one request over a connection of its own, and give status and JSON."""
     data = None if body is None else json.dumps(body).encode()
     sent = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(sent, timeout=20) as response:
         return response.status, json.load(response)
-
-
-def refuses(port: int) -> bool:
-    """Say whether nobody listens at a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class TestWorkers:
@@ -137,15 +102,12 @@ class TestWorkers:
         wait_until(lambda: server.answers("/healthz"))
 
     def test_all_killed_at_once_and_again_are_replaced(self, server: LiveServer) -> None:
-        killed: set[int] = set()
-        for _ in range(2):
-            wait_until(lambda: server.answers("/healthz") and len(children_of(server.process.pid)) == 2)
-            killed |= children_of(server.process.pid)
-            for pid in children_of(server.process.pid):
-                os.kill(pid, signal.SIGKILL)
+        first = kill_workers(server)
+        wait_until(lambda: len(children_of(server.process.pid) - first) == 2)
 
-            wait_until(lambda: len(children_of(server.process.pid) - killed) == 2)
+        second = kill_workers(server)
 
+        wait_until(lambda: len(children_of(server.process.pid) - first - second) == 2)
         wait_until(lambda: server.answers("/readyz"))
         assert server.process.poll() is None
 
@@ -158,6 +120,14 @@ class TestWorkers:
 
         wait_until(lambda: not any(is_running(pid) for pid in workers))
         assert refuses(orphaned.port)
+
+
+def kill_workers(server: LiveServer) -> set[int]:
+    """Kill all workers at once, and give who they were."""
+    workers = children_of(server.process.pid)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    return workers
 
 
 class TestAddress:
@@ -285,9 +255,9 @@ def waits_for_a_lock(database_url: str) -> bool:
 
 class TestFirstStart:
     def test_two_at_once_on_an_empty_database_both_come_up(
-        self, empty_urls: str, tmp_path: Path, keys: Keys
+        self, empty_url: str, tmp_path: Path, keys: Keys
     ) -> None:
-        settings = {**ENVIRON, "POLLSVC_DATABASE_URL": empty_urls, "POLLSVC_PUBLIC_URL": ""}
+        settings = {**ENVIRON, "POLLSVC_DATABASE_URL": empty_url, "POLLSVC_PUBLIC_URL": ""}
         servers = [LiveServer(settings, tmp_path) for _ in range(2)]
         gate = threading.Barrier(len(servers))
 
@@ -302,7 +272,7 @@ class TestFirstStart:
         finally:
             for server in servers:
                 server.__exit__()
-        engine = open_engine(empty_urls, keys)
+        engine = open_engine(empty_url, keys)
         with Session(engine) as session:
             assert session.get_one(Installation, "hash_key").value == keys.fingerprint()
         engine.dispose()

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import CheckConstraint, ForeignKey, PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pollsvc.db import Id, Model
+from pollsvc.db import EncryptedText, Id, Model
 
 
 class Site(Model):
@@ -22,7 +22,8 @@ class Site(Model):
     privacy_url: Mapped[str | None]
     terms_url: Mapped[str | None]
     standards_url: Mapped[str | None]
-    desk_email: Mapped[str | None]
+    #: Encrypted: it may be a person's.
+    desk_email: Mapped[str | None] = mapped_column(EncryptedText)
     created_at: Mapped[datetime]
     origins: Mapped[list[SiteOrigin]] = relationship(
         back_populates="site", order_by="SiteOrigin.position", lazy="selectin", cascade="all, delete-orphan"

@@ -114,8 +114,7 @@ def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcom
     if not found.allow_change:
         raise AlreadyVoted
     verdict = change_ballot(session, ballot)
-    if verdict is None:
-        raise PollNotFound
+    assert verdict is not None, "a poll with ballots is never deleted"
     if verdict.is_counted:
         return Outcome.CHANGED
     _refuse_unless_open(verdict)

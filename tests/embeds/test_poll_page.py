@@ -1,5 +1,6 @@
 """The page of a poll: what a GET shows, and what it leaves alone."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -385,7 +386,6 @@ class TestReceipt:
 
 def at(app: Flask, minutes: int, client: FlaskClient, location: str) -> str:
     """Read a page so many minutes later."""
-    state = app.extensions["pollsvc"]
     later = datetime.now(UTC) + timedelta(minutes=minutes)
-    object.__setattr__(state, "clock", lambda: later)
+    app.extensions["pollsvc"] = dataclasses.replace(app.extensions["pollsvc"], clock=lambda: later)
     return client.get(location).text

@@ -90,6 +90,30 @@ class TestVoteDuringAnEdit:
         assert vote.result() == "poll_closed"
         assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == {1: (1, 1)}
 
+    @pytest.mark.parametrize(
+        ("act", "answer"),
+        [
+            pytest.param(close, "poll_closed", id="close"),
+            pytest.param(lambda s, p: edit(s, p, allow_change=False), "already_voted", id="end of changing"),
+        ],
+    )
+    def test_change_is_refused_by_what_came_between_its_two_statements(
+        self, crowd: Crowd, session: Session, site: Site, act: Act, answer: str
+    ) -> None:
+        poll = make_poll(session, allow_change=True)
+        session.commit()
+        crowd.vote(poll.id, [1])
+        recount_poll(session, poll.id, actor=ACTOR, now=NOW)
+        vote = crowd.begin(crowd.vote, poll.id, [2])
+        crowd.wait_for_waiting(1)
+        editing = crowd.begin(crowd.edit, lambda editors: act(editors, poll))
+        crowd.wait_for_waiting(2)
+
+        session.commit()  # turns are taken in this order: the vote's look, the edit, the vote's change
+
+        assert (editing.result(), vote.result()) == ("done", answer)
+        assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == {1: (1, 1)}
+
     def test_does_not_wait_for_an_edit_of_another_poll(
         self, crowd: Crowd, session: Session, poll: Poll
     ) -> None:

@@ -1,10 +1,12 @@
 """What every answer carries: caching, CORS and security headers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask, Response, g
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from pollsvc.keys import Keys
 from pollsvc.web.guards import public
@@ -246,9 +248,9 @@ class TestCors:
         ],
     )
     def test_a_page_of_a_site_may_read_why_it_was_refused(
-        self, client: FlaskClient, poll_url: str, path: str, options: dict[str, object], status: int
+        self, client: FlaskClient, poll_url: str, path: str, options: dict[str, Any], status: int
     ) -> None:
-        response = client.post(path.format(poll_url), headers={"Origin": ORIGIN}, **options)  # type: ignore[arg-type]
+        response = client.post(path.format(poll_url), headers={"Origin": ORIGIN}, **options)
 
         assert response.status_code == status
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -275,7 +277,7 @@ class TestCors:
 
 class TestPreflight:
     @staticmethod
-    def ask(client: FlaskClient, path: str, origin: str, method: str, fields: str) -> Response:
+    def ask(client: FlaskClient, path: str, origin: str, method: str, fields: str) -> TestResponse:
         asked = {
             "Origin": origin,
             "Access-Control-Request-Method": method,

@@ -21,7 +21,7 @@ App = Callable[..., Flask]
 
 
 def ask_for_voters(client: FlaskClient, times: int, **options: object) -> list[int]:
-    return [client.post("/v1/voters", **options).status_code for _ in range(times)]  # type: ignore[arg-type]
+    return [client.post("/v1/voters", **options).status_code for _ in range(times)]
 
 
 class TestBudget:
@@ -154,7 +154,7 @@ class TestVotes:
         client = make_app(limit_votes="1/minute").test_client()
         send = {"data": body, "content_type": "application/json"}
 
-        answers = [client.post(f"{poll_url}/votes", **send).status_code for _ in range(2)]  # type: ignore[arg-type]
+        answers = [client.post(f"{poll_url}/votes", **send).status_code for _ in range(2)]
 
         assert answers[0] in (400, 401, 422)
         assert answers[1] == 429

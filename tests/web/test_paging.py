@@ -109,7 +109,8 @@ class TestPageSchema:
 
 class TestOverHttp:
     def test_pages_lead_to_each_other(self, staff_client: FlaskClient, five: list[str]) -> None:
-        names, cursor = [], ""
+        names: list[str] = []
+        cursor: str | None = ""
         while cursor is not None:
             answer = staff_client.get("/v1/tokens", query_string={"limit": "2", "cursor": cursor}).json
             assert answer is not None

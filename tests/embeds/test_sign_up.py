@@ -1,0 +1,421 @@
+"""The newsletter sign-up beside a plain vote: a transaction of its own, and the vote stands whatever becomes of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pollsvc.consent.models import ConsentEvent, Subscriber
+from pollsvc.keys import Keys
+from pollsvc.polls import service
+from pollsvc.polls.models import Ballot, Poll
+from pollsvc.web.forms import issue_form_token
+from tests.embeds.pages import faults_of, form_of, has_form
+from tests.embeds.visits import OURS, SITE, address, new_poll, post
+from tests.factories import ACTOR, ARTICLE_URL, make_consent_text, make_site
+
+EMAIL = "ada@reader.example"
+TODAY = datetime.now(UTC)
+TAKEN = "Your vote was counted. Your email address has arrived: thank you."
+NOT_TAKEN = "Your vote was counted. Your email address was not taken."
+
+
+def events(session: Session) -> list[ConsentEvent]:
+    session.rollback()
+    return list(session.scalars(select(ConsentEvent)))
+
+
+def ballots(session: Session) -> list[list[int]]:
+    session.rollback()
+    return list(session.scalars(select(Ballot.choices)))
+
+
+def sign_up(client: FlaskClient, poll: Poll, *, origin: str = OURS, **changes: Any) -> TestResponse:
+    """Vote Yes with the box ticked, and read the page that follows."""
+    assert poll.consent_text
+    fields = {"choices": "1", "accepted": "true", "email": EMAIL, "text_id": str(poll.consent_text.id)}
+    answer = post(client, poll, origin=origin, **(fields | changes))
+    return client.get(answer.headers["Location"]) if answer.status_code == 303 else answer
+
+
+@contextmanager
+def refusing_consents(session: Session) -> Iterator[None]:
+    """Let the database refuse each consent: what a full disk or a failing trigger does."""
+    if session.get_bind().dialect.name == "sqlite":
+        up = ["CREATE TRIGGER refuse BEFORE INSERT ON consent_event BEGIN SELECT RAISE(ABORT, 'full'); END"]
+        down = ["DROP TRIGGER refuse"]
+    else:
+        up = [
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON consent_event FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ]
+        down = ["DROP TRIGGER refuse ON consent_event", "DROP FUNCTION refuse"]
+    for statement in up:
+        session.execute(sa.text(statement))
+    session.commit()
+    try:
+        yield
+    finally:
+        session.rollback()
+        for statement in down:
+            session.execute(sa.text(statement))
+        session.commit()
+
+
+class TestTicked:
+    @pytest.mark.parametrize("ticked", ["true", "on"])
+    def test_records_what_was_read_where_and_for_whom(
+        self, client: FlaskClient, session: Session, poll: Poll, ticked: str
+    ) -> None:
+        page = sign_up(client, poll, origin=SITE, accepted=ticked, article_url=ARTICLE_URL)
+
+        assert page.status_code == 200
+        assert TAKEN in page.text
+        (event,) = events(session)
+        assert poll.consent_text
+        assert event.text_hash == poll.consent_text.body_hash
+        assert event.article_id == poll.articles[0].id
+        assert event.origin == SITE
+        assert session.scalars(select(Subscriber.email)).all() == [EMAIL]
+
+    def test_does_not_change_what_the_vote_counts(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        page = sign_up(client, poll)
+
+        assert "<b>100%</b> (1 Vote)" in page.text
+        assert ballots(session) == [[1]]
+
+    def test_in_an_article_of_the_poll_s_names_that_article(
+        self, client: FlaskClient, session: Session
+    ) -> None:
+        poll = new_poll(session, article_urls=[ARTICLE_URL, f"{SITE}/second"])
+
+        sign_up(client, poll, article_url=f"{SITE}/second")
+
+        (event,) = events(session)
+        assert event.article_id == next(each.id for each in poll.articles if each.url.endswith("second"))
+
+    @pytest.mark.parametrize(
+        "named",
+        [
+            pytest.param("https://elsewhere.example/", id="of another publisher"),
+            pytest.param(f"{SITE}/unknown", id="the poll is not on"),
+            pytest.param("javascript:alert(1)", id="that is no address"),
+            pytest.param("", id="left out"),
+        ],
+    )
+    def test_in_an_article_falls_back_to_the_poll_s_first(
+        self, client: FlaskClient, session: Session, poll: Poll, named: str
+    ) -> None:
+        page = sign_up(client, poll, article_url=named)
+
+        assert TAKEN in page.text
+        assert [event.article_id for event in events(session)] == [poll.articles[0].id]
+
+    def test_to_a_text_superseded_since_is_recorded_as_read(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        old = poll.consent_text
+        assert old
+        new = make_consent_text(session, site=poll.articles[0].site)
+        service.edit_poll(session, poll.id, {"consent_text_id": new.id}, version=None, actor=ACTOR, now=TODAY)
+        session.commit()
+
+        page = sign_up(client, poll, text_id=str(old.id))
+
+        assert TAKEN in page.text
+        assert [event.text_id for event in events(session)] == [old.id]
+
+    def test_beside_a_second_vote_is_taken_though_the_vote_is_not(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        post(client, poll, choices="2")
+
+        page = sign_up(client, poll)
+
+        assert page.status_code == 409
+        assert "Your first vote stands. Your email address has arrived: thank you." in page.text
+        assert ballots(session) == [[2]]
+        assert len(events(session)) == 1
+
+    def test_beside_a_vote_that_a_closed_poll_refuses_is_not(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        service.close_poll(session, poll.id, actor=ACTOR, now=TODAY)
+        session.commit()
+
+        sign_up(client, poll)
+
+        assert events(session) == []
+
+
+class TestUnticked:
+    @pytest.mark.parametrize("accepted", ["", "false", "0", "TRUE ", "yes"])
+    def test_records_nothing_though_an_address_was_typed(
+        self, client: FlaskClient, session: Session, poll: Poll, accepted: str
+    ) -> None:
+        page = sign_up(client, poll, accepted=accepted)
+
+        assert "Your vote was counted.</p>" in page.text
+        assert ballots(session) == [[1]]
+        assert events(session) == []
+        assert session.scalars(select(Subscriber)).all() == []
+
+
+class TestWrongAddress:
+    @pytest.mark.parametrize(
+        ("email", "sentence"),
+        [
+            pytest.param("", "Enter your email address.", id="none"),
+            pytest.param("   ", "Enter your email address.", id="blank"),
+            pytest.param("nobody", "This is not an email address", id="without an @"),
+            pytest.param("a@b", "This is not an email address", id="without a domain"),
+            pytest.param("a b@reader.example", "This is not an email address", id="with a space"),
+            pytest.param("ada@reader.example\u0000", "This is not an email address", id="with a NUL"),
+            pytest.param("x" * 400 + "@reader.example", "This is not an email address", id="too long"),
+        ],
+    )
+    def test_is_told_beside_the_field_and_the_vote_stands(
+        self, client: FlaskClient, session: Session, poll: Poll, email: str, *, sentence: str
+    ) -> None:
+        page = sign_up(client, poll, email=email)
+
+        assert page.status_code == 200
+        assert NOT_TAKEN in page.text
+        assert f'id="retry-email-error">{sentence}' in page.text
+        assert form_of(page.text).fields["email"] == [email]
+        assert ballots(session) == [[1]]
+        assert events(session) == []
+
+    def test_is_escaped_where_it_is_shown_again(self, client: FlaskClient, poll: Poll) -> None:
+        hostile = "\"><script>alert('1')</script>"
+
+        page = sign_up(client, poll, email=hostile)
+
+        assert "<script>alert" not in page.text
+        assert form_of(page.text).fields["email"] == [hostile]
+        assert faults_of(page.text) == []
+
+    @pytest.mark.parametrize("visibility", ["always", "after_vote"])
+    def test_is_mended_without_a_second_vote_and_without_a_cookie(
+        self, stranger: FlaskClient, session: Session, visibility: str
+    ) -> None:
+        poll = new_poll(session, results_visibility=visibility)
+        form = form_of(sign_up(stranger, poll, email="nobody").text)
+
+        answer = stranger.post(form.action, data=form.filled(email=EMAIL), headers={"Origin": OURS})
+
+        page = stranger.get(answer.headers["Location"])
+        assert TAKEN in page.text
+        assert "Your answer" in page.text
+        assert not has_form(page.text)
+        assert ballots(session) == [[1]]
+        assert len(events(session)) == 1
+
+    def test_may_be_wrong_once_more(self, client: FlaskClient, session: Session, poll: Poll) -> None:
+        form = form_of(sign_up(client, poll, email="nobody").text)
+
+        answer = client.post(form.action, data=form.filled(email="still nobody"), headers={"Origin": OURS})
+
+        page = client.get(answer.headers["Location"]).text
+        assert NOT_TAKEN in page
+        assert form_of(page).fields["email"] == ["still nobody"]
+        assert events(session) == []
+
+    def test_is_given_up_by_taking_the_tick_away(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        form = form_of(sign_up(client, poll, email="nobody").text)
+        del form.fields["accepted"]
+
+        answer = client.post(form.action, data=form.filled(), headers={"Origin": OURS})
+
+        page = client.get(answer.headers["Location"]).text
+        assert "Your vote was counted.</p>" in page
+        assert not has_form(page)
+        assert events(session) == []
+
+    def test_is_mended_after_the_receipt_ran_out(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        form = form_of(sign_up(client, poll, email="nobody").text)
+
+        answer = client.post(
+            form.action, data=form.filled(email=EMAIL, receipt="too old"), headers={"Origin": OURS}
+        )
+
+        page = client.get(answer.headers["Location"]).text
+        assert TAKEN in page
+        assert len(events(session)) == 1
+
+    def test_mended_on_a_foreign_page_is_asked_for_once_more(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        form = form_of(sign_up(client, poll, email="nobody").text)
+
+        answer = client.post(form.action, data=form.filled(email=EMAIL), headers={"Origin": "null"})
+
+        again = form_of(answer.text)
+        assert again.fields["choices"] == ["1"]
+        assert again.fields["email"] == [EMAIL]
+        assert events(session) == []
+
+
+class TestUnknownText:
+    @pytest.mark.parametrize("which", ["left out", "made up", "no id", "of another site"])
+    def test_is_not_recorded_and_the_poll_s_own_is_offered(
+        self, client: FlaskClient, session: Session, poll: Poll, which: str
+    ) -> None:
+        other = make_site(session, name="Other", origins=["https://other.example"])
+        foreign = make_consent_text(session, site=other)
+        session.commit()
+        text_ids = {
+            "left out": "",
+            "made up": "00000000-0000-7000-8000-000000000000",
+            "no id": "the newsletter",
+            "of another site": str(foreign.id),
+        }
+
+        page = sign_up(client, poll, text_id=text_ids[which])
+
+        assert NOT_TAKEN in page.text
+        assert poll.consent_text
+        assert form_of(page.text).fields["text_id"] == [str(poll.consent_text.id)]
+        assert ballots(session) == [[1]]
+        assert events(session) == []
+
+    def test_of_a_poll_without_one_is_told(self, client: FlaskClient, session: Session) -> None:
+        poll = new_poll(session, has_site_text=False)
+
+        answer = post(client, poll, choices="1", accepted="true", email=EMAIL)
+
+        page = client.get(answer.headers["Location"]).text
+        assert NOT_TAKEN in page
+        assert not has_form(page)
+        assert ballots(session) == [[1]]
+
+
+class TestSuspicion:
+    @pytest.mark.parametrize(
+        ("website", "age", "is_suspect"),
+        [
+            pytest.param("", 30, False, id="a person"),
+            pytest.param("https://spam.example", 30, True, id="a filled honeypot"),
+            pytest.param("", 0, True, id="quicker than a person"),
+            pytest.param("", 100_000, True, id="a page of the day before"),
+            pytest.param("", None, True, id="a form in an article, without a token"),
+        ],
+    )
+    def test_is_noted_and_never_refused(
+        self,
+        client: FlaskClient,
+        session: Session,
+        keys: Keys,
+        poll: Poll,
+        *,
+        website: str,
+        age: int | None,
+        is_suspect: bool,
+    ) -> None:
+        token = "" if age is None else issue_form_token(keys, datetime.now(UTC) - timedelta(seconds=age))
+
+        page = sign_up(client, poll, website=website, form_token=token)
+
+        assert TAKEN in page.text
+        assert [event.is_suspect for event in events(session)] == [is_suspect]
+        assert ballots(session) == [[1]]
+
+
+class TestLimit:
+    def test_of_sign_ups_is_shared_with_the_api_and_the_vote_stands(
+        self, make_app: Callable[..., Flask], session: Session, poll: Poll
+    ) -> None:
+        client = make_app(limit_consents="1/minute").test_client()
+        assert poll.consent_text
+        body = {
+            "text_id": str(poll.consent_text.id),
+            "email": EMAIL,
+            "accepted": True,
+            "article_url": ARTICLE_URL,
+        }
+        client.post("/v1/consents", json=body)
+
+        page = sign_up(client, poll)
+
+        assert page.status_code == 200
+        assert "Too many sign-ups came from your network." in page.text
+        assert form_of(page.text).fields["email"] == [EMAIL]
+        assert ballots(session) == [[1]]
+        assert len(events(session)) == 1
+
+    def test_is_not_spent_by_votes_without_a_sign_up(
+        self, make_app: Callable[..., Flask], session: Session, poll: Poll
+    ) -> None:
+        client = make_app(limit_consents="1/minute").test_client()
+        for _ in range(3):
+            post(client, poll, choices="1")
+
+        page = sign_up(client, poll)
+
+        assert TAKEN in page.text
+
+    def test_counts_in_redis_too(self, make_app: Callable[..., Flask], redis_url: str, poll: Poll) -> None:
+        client = make_app(limit_consents="1/minute", redis_url=redis_url).test_client()
+
+        pages = [sign_up(client, poll).text for _ in range(2)]
+
+        assert [TAKEN in page for page in pages] == [True, False]
+
+
+class TestFailure:
+    def test_of_the_database_in_the_sign_up_leaves_the_vote_counted(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        with refusing_consents(session):
+            page = sign_up(client, poll)
+
+        assert page.status_code == 200
+        assert NOT_TAKEN in page.text
+        assert "We could not take your address just now. Please try again." in page.text
+        assert form_of(page.text).fields["email"] == [EMAIL]
+        assert ballots(session) == [[1]]
+        assert events(session) == []
+
+    def test_is_mended_by_trying_again(self, client: FlaskClient, session: Session, poll: Poll) -> None:
+        with refusing_consents(session):
+            form = form_of(sign_up(client, poll).text)
+
+        answer = client.post(form.action, data=form.filled(), headers={"Origin": OURS})
+
+        assert TAKEN in client.get(answer.headers["Location"]).text
+        assert ballots(session) == [[1]]
+
+
+class TestSeparation:
+    def test_ballot_and_address_share_no_exact_time(
+        self, client: FlaskClient, session: Session, poll: Poll
+    ) -> None:
+        sign_up(client, poll)
+
+        hour = session.scalars(select(Ballot.voted_hour)).one()
+
+        assert (hour.minute, hour.second, hour.microsecond) == (0, 0, 0)
+
+    def test_page_and_address_line_of_the_result_hold_no_email_that_was_taken(
+        self, client: FlaskClient, poll: Poll
+    ) -> None:
+        assert EMAIL not in sign_up(client, poll).text
+
+    def test_the_form_of_the_poll_page_is_complete(self, client: FlaskClient, poll: Poll) -> None:
+        form = form_of(client.get(address(poll)).text)
+
+        assert {"text_id", "email", "website", "form_token", "voter_token"} <= form.fields.keys()
