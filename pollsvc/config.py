@@ -109,7 +109,11 @@ def _redis_url(text: str) -> str:
 
 
 def _limit(text: str) -> str:
-    if any(item.amount < 1 for item in parse_many(text)):
+    try:
+        amounts = [item.amount for item in parse_many(text)]
+    except ValueError as error:
+        raise ValueError("must be a rate limit such as 600/minute, or 10/second;600/minute") from error
+    if min(amounts) < 1:
         raise ValueError("must let at least one request through")
     return text
 

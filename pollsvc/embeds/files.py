@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 from pollsvc.db import db
 from pollsvc.embeds.demo import find_demo_poll
 from pollsvc.embeds.snippets import correction_html, poll_html
+from pollsvc.polls.models import Poll
 from pollsvc.polls.reading import read_poll
 from pollsvc.polls.schemas import PollSchema
 from pollsvc.web.guards import public
@@ -32,7 +33,13 @@ _FILES = {
 }
 
 
-@blueprint.get("/embed.js", defaults={"name": "embed.js"})
+@blueprint.get("/embed.js")
+@public
+def show_script() -> Response:
+    """The script of the elements."""
+    return show_file("embed.js")
+
+
 @blueprint.get("/embed/<name>")
 @public
 def show_file(name: str) -> Response:
@@ -51,9 +58,7 @@ def show_file(name: str) -> Response:
 @public
 def show_article() -> str:
     """The demo article, with a poll and a correction form pasted in as a publisher would."""
-    poll = find_demo_poll(db.session)
-    if poll is None:
-        raise NotFound
+    poll = _demo_poll()
     shown = PollSchema().dump(read_poll(db.session, poll, now()))
     article_url = shown["article_urls"][0]
     # Addresses without a host, so that the demo works at localhost and through a forwarded port as well.
@@ -70,7 +75,16 @@ def show_article() -> str:
 @public
 def show_page(page: str) -> str:
     """What the demo's links lead to."""
+    _demo_poll()
     return _page("page.html", page=page)
+
+
+def _demo_poll() -> Poll:
+    # Without one this is somebody's installation, where a made-up paper has no place.
+    poll = find_demo_poll(db.session)
+    if poll is None:
+        raise NotFound
+    return poll
 
 
 def _page(template: str, **context: object) -> str:

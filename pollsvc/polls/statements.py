@@ -26,8 +26,9 @@ _PARAMETERS = (
     bindparam("second", type_=UtcDateTime),
 )
 
-# Row locks alone know no queue: while votes share the poll's row, more may join them and an editor waits for ever. This
-# lock does: who comes after a waiting editor waits too. Votes share it, so it costs them nothing that can be measured.
+# Row locks alone know no queue: while votes share the poll's row more may join them, and on a busy poll an editor waits
+# until the patience of his statement ends. This lock knows one: who comes after a waiting editor waits too. Votes share
+# it; beside the commit's own wait for the disk its cost cannot be seen.
 _TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
 _TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))
 

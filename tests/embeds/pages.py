@@ -65,7 +65,8 @@ class _Reader(HTMLParser):
 
 def _read(html: str) -> _Reader:
     reader = _Reader()
-    reader.feed(html)
+    # As a browser does before it parses.
+    reader.feed(html.replace("\r\n", "\n"))
     reader.close()
     return reader
 

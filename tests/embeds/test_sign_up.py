@@ -18,9 +18,11 @@ from pollsvc.keys import Keys
 from pollsvc.polls import service
 from pollsvc.polls.models import Ballot, Poll
 from pollsvc.web.forms import issue_form_token
+from pollsvc.web.limits import spend
 from tests.embeds.pages import faults_of, form_of, has_form
 from tests.embeds.visits import OURS, SITE, address, new_poll, post
 from tests.factories import ACTOR, ARTICLE_URL, make_consent_text, make_site
+from tests.ports import free_port
 
 EMAIL = "ada@reader.example"
 TODAY = datetime.now(UTC)
@@ -374,6 +376,14 @@ class TestLimit:
         pages = [sign_up(client, poll).text for _ in range(2)]
 
         assert [TAKEN in page for page in pages] == [True, False]
+
+    def test_lets_a_sign_up_through_when_redis_goes_away_in_between(
+        self, make_app: Callable[..., Flask]
+    ) -> None:
+        app = make_app(redis_url=f"redis://127.0.0.1:{free_port()}")
+
+        with app.test_request_context():
+            assert spend("consents")
 
 
 class TestFailure:

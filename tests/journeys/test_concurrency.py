@@ -2,11 +2,11 @@
 
 import http.client
 import json
-import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,37 +42,14 @@ class Told:
     word: str
 
 
-class Crowd:
-    """Threads that vote, each over kept connections of its own."""
-
-    def __init__(self, poll_id: uuid.UUID, tokens: Sequence[str]) -> None:
-        self._path = f"/v1/polls/{poll_id}/votes"
-        self._tokens = tokens
-        self._mine = threading.local()
-        self._opened: list[http.client.HTTPConnection] = []
-
-    def vote(self, presses: Sequence[Press], threads: int) -> list[Told]:
-        """Send every vote, so many at a time, and give what was answered; a dropped connection is an error."""
-        with ThreadPoolExecutor(threads) as pool:
-            told = list(pool.map(self._press, presses))
-        for connection in self._opened:
-            connection.close()
-        return told
-
-    def _press(self, press: Press) -> Told:
-        connection = self._connection(press.address)
-        body = json.dumps({"choices": [press.choice], "voter_token": self._tokens[press.reader]})
-        connection.request("POST", self._path, body, {"Content-Type": "application/json"})
+def vote(poll_id: uuid.UUID, press: Press, token: str) -> Told:
+    """Send one vote over a connection of its own; one that is dropped is an error, not an answer."""
+    body = json.dumps({"choices": [press.choice], "voter_token": token})
+    with closing(http.client.HTTPConnection(urlsplit(press.address).netloc, timeout=30)) as connection:
+        connection.request("POST", f"/v1/polls/{poll_id}/votes", body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         answer = json.loads(response.read())
-        return Told(press, response.status, answer["code"] if response.status >= 400 else answer["status"])
-
-    def _connection(self, address: str) -> http.client.HTTPConnection:
-        kept: dict[str, http.client.HTTPConnection] = self._mine.__dict__
-        if address not in kept:
-            kept[address] = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
-            self._opened.append(kept[address])
-        return kept[address]
+    return Told(press, response.status, answer["code"] if response.status >= 400 else answer["status"])
 
 
 @pytest.fixture
@@ -107,7 +84,8 @@ class TestManyVotesAtOnce:
             for place, choice in enumerate(PRESSES[reader % len(PRESSES)])
         ]
 
-        told = Crowd(poll.id, tokens).vote(presses, threads)
+        with ThreadPoolExecutor(threads) as pool:
+            told = list(pool.map(lambda press: vote(poll.id, press, tokens[press.reader]), presses))
 
         counted = {each.press.reader: each.press.choice for each in told if each.status == 201}
         assert Counter(each.press.reader for each in told if each.status == 201) == Counter(range(readers))

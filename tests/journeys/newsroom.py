@@ -1,0 +1,39 @@
+"""The newsroom, at the API of a real server."""
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from tests.factories import make_site, make_token
+from tests.live_server import LiveServer
+
+
+@dataclass
+class Newsroom:
+    """An administrator who calls the API."""
+
+    server: LiveServer
+    token: str
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call the API and give the answer's JSON."""
+        request = urllib.request.Request(
+            self.server.address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+
+def open_newsroom(session: Session, server: LiveServer, **site: Any) -> Newsroom:
+    """Take up work: with a site, if it is described."""
+    if site:
+        make_site(session, **site)
+    token = make_token(session)
+    session.commit()
+    return Newsroom(server, token)
