@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
+from inspect import iscoroutinefunction
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -119,6 +120,11 @@ class Database(SQLAlchemy):
         """
         app.config["SQLALCHEMY_ENGINES"] = {"default": engine_options(url, pool_size)}
         self.init_app(app)
+        # The extension also closes asynchronous sessions, which we never open: that alone would start an event loop at
+        # the end of every request.
+        app.teardown_appcontext_funcs[:] = [
+            close for close in app.teardown_appcontext_funcs if not iscoroutinefunction(close)
+        ]
         with app.app_context():
             engine = self.engine
             prepare_engine(engine, keys)

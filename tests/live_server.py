@@ -8,7 +8,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -40,16 +40,23 @@ class LiveServer:
     :param settings: `POLLSVC_*` by their full names.
     :param directory: the working directory; `instance/` lies in it.
     :param arguments: further arguments of `serve`, such as `--workers 2`.
+    :param program: another command that takes the arguments of `serve`.
     """
 
     def __init__(
-        self, settings: Mapping[str, str], directory: Path, *arguments: str, port: int | None = None
+        self,
+        settings: Mapping[str, str],
+        directory: Path,
+        *arguments: str,
+        port: int | None = None,
+        program: Sequence[str] | None = None,
     ) -> None:
         self.port = port or free_port()
         self.url = settings.get("POLLSVC_PUBLIC_URL") or f"http://127.0.0.1:{self.port}"
         self.address = f"http://127.0.0.1:{self.port}"
         self._settings = {"POLLSVC_PUBLIC_URL": self.url, **settings}
         self._arguments = arguments
+        self._program = program or command("serve")
         self._directory = directory
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (read until the object goes; a pipe would fill and block)
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +84,7 @@ class LiveServer:
     def start(self) -> None:
         """Start the server and wait until it says that it is ready."""
         self._process = subprocess.Popen(
-            command("serve", "--host", "127.0.0.1", "--port", str(self.port), *self._arguments),
+            [*self._program, "--host", "127.0.0.1", "--port", str(self.port), *self._arguments],
             cwd=self._directory,
             env=clean_environ(self._settings),
             stdin=subprocess.DEVNULL,

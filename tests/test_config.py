@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pollsvc.app import create_app
-from pollsvc.config import ConfigError, Settings, fresh_keys
+from pollsvc.config import ConfigError, Settings, _write_once, fresh_keys
 from tests.conftest import ENVIRON
 
 PRODUCTION = ENVIRON | {"POLLSVC_PUBLIC_URL": "https://polls.example"}
@@ -125,13 +125,13 @@ class TestSetting:
 
     def test_of_a_password_is_not_quoted(self, tmp_path: Path) -> None:
         for name, text in (
-            ("database_url", "postgresql://u@h:password/d"),
-            ("redis_url", "redis://u:password/x@h/0"),
-            ("secret_key", "password"),
+            ("database_url", "postgresql://u@h:sesame/d"),
+            ("redis_url", "redis://u:sesame/x@h/0"),
+            ("secret_key", "sesame"),
         ):
             with pytest.raises(ConfigError) as refused:
                 read(tmp_path, **{name: text})
-            assert "pass" not in str(refused.value)
+            assert "sesame" not in str(refused.value)
 
     def test_that_is_empty_has_its_default(self, tmp_path: Path) -> None:
         settings = read(tmp_path, redis_url="", log_level="  ", trusted_proxies="", public_url="")
@@ -294,6 +294,17 @@ class TestFirstRun:
         kept = json.loads((tmp_path / "instance" / "keys.json").read_text())
         assert printed == {kept["hash_key"] + "\n"}
         assert [path.name for path in (tmp_path / "instance").iterdir()] == ["keys.json"]
+
+
+class TestWriteOnce:
+    def test_leaves_what_another_process_wrote_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "instance" / "keys.json"
+        _write_once(path, "first")
+
+        _write_once(path, "second")
+
+        assert path.read_text() == "first"
+        assert list(path.parent.iterdir()) == [path]
 
 
 class TestFreshKeys:

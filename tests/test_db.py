@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
+from cryptography.fernet import InvalidToken
 from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy.exc import InvalidRequestError, StatementError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,7 @@ from pollsvc.db import (
     Installation,
     UtcDateTime,
     WrongHashKey,
-    db,
+    db,  # noqa: TID251 (these are its tests)
     engine_options,
     insert_into,
     prepare_engine,
@@ -92,12 +93,10 @@ class TestEncryptedText:
     def test_of_another_installation_is_not_read(self, database_url: str, correction: Correction) -> None:
         stranger = open_engine(database_url, keys_with(new_encryption_key()))
 
-        with Session(stranger) as other, pytest.raises(Exception) as failed:  # noqa: PT011 (the kind is asserted)
+        with Session(stranger) as other, pytest.raises(InvalidToken):
             other.scalars(sa.select(Correction.email)).all()
 
         stranger.dispose()
-        assert type(failed.value).__name__ == "InvalidToken"
-        assert EMAIL not in str(failed.value)
 
     def test_keys_hang_on_the_engine(
         self, database_url: str, session: Session, correction: Correction
@@ -152,8 +151,11 @@ class TestUtcDateTime:
         make_token(session, expires_at=datetime(2026, 3, 2, 0, 30, tzinfo=timezone(timedelta(hours=2))))
         session.flush()
 
-        noon_before = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)
-        assert session.scalars(sa.select(StaffToken).where(StaffToken.expires_at < noon_before)).one()
+        an_hour_later = datetime(2026, 3, 1, 23, 0, tzinfo=UTC)
+        assert (
+            len(session.scalars(sa.select(StaffToken).where(StaffToken.expires_at < an_hour_later)).all())
+            == 1
+        )
 
     @hypothesis_settings(
         max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -294,7 +296,3 @@ class TestModel:
         # Addresses, and names and texts that are not published (DESIGN §5, personal data).
         assert {"correction.name", "correction.email", "correction.message"} <= encrypted
         assert {"correction.quote", "correction.note", "subscriber.email"} <= encrypted
-
-    def test_needs_a_session_that_is_open(self, app: Flask) -> None:
-        with app.app_context(), pytest.raises(InvalidRequestError):
-            db.get_session("nothing")

@@ -137,7 +137,8 @@ class PollPage:
             "embeds/poll.html",
             state=state,
             poll=shown,
-            results=shown["results"],
+            # Nought of nought votes is no result.
+            results=None if self.status == Status.SCHEDULED else shown["results"],
             # Never from the form: whoever may say where the link leads could lead readers anywhere.
             article_url=shown["article_urls"][0],
             **context,

@@ -23,16 +23,15 @@ class ChoiceField(ma.fields.Field[ChoiceEdit]):
     """A choice to make or edit: its text, or ``{id, text}`` for one that exists."""
 
     def __init__(self, **kwargs: Any) -> None:
-        metadata = {
-            "oneOf": [
-                {"type": "string", "minLength": 1, "maxLength": 200},
-                {
-                    "type": "object",
-                    "properties": {"id": {"type": "integer"}, "text": {"type": "string", "maxLength": 200}},
-                    "required": ["text"],
-                },
-            ]
+        text = {"type": "string", "minLength": 1, "maxLength": 200}
+        choice_id = {"type": "integer", "minimum": _CHOICE_ID["least"], "maximum": _CHOICE_ID["most"]}
+        choice = {
+            "type": "object",
+            "properties": {"id": choice_id, "text": text},
+            "required": ["text"],
+            "additionalProperties": False,
         }
+        metadata = {"oneOf": [text, choice]}
         super().__init__(metadata=metadata, **kwargs)
         self._text = Text(200, required=True)
         self._id = Whole(**_CHOICE_ID)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import marshmallow as ma
 import orjson
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, request
 from flask import json as flask_json
 from flask_smorest import Api, Blueprint
 from flask_smorest.utils import prepare_response
@@ -19,7 +18,7 @@ from werkzeug.exceptions import BadRequest, LengthRequired, RequestEntityTooLarg
 
 from pollsvc import __version__
 from pollsvc.errors import Invalid
-from pollsvc.web.errors import INVALID, answer
+from pollsvc.web.errors import INVALID
 from pollsvc.web.guards import Guard
 from pollsvc.web.marks import mark, marked
 
@@ -46,6 +45,7 @@ class ProblemSchema(ma.Schema):
     code = ma.fields.String(required=True, metadata={"description": "Stable; listed in docs/api.md"})
     errors = ma.fields.List(ma.fields.Nested(FieldErrorSchema), required=True)
     request_id = ma.fields.String(required=True)
+    current = ma.fields.Dict(metadata={"description": "With stale_version: how the thing stands by now"})
 
 
 class NothingSchema(ma.Schema):
@@ -149,27 +149,17 @@ class PollsvcApi(Api):
     def _register_error_handlers(self) -> None:
         """Leave errors to :mod:`pollsvc.web.errors`, which serves pages too."""
 
-    def handle_http_exception(self, error: Exception) -> Response:
-        """Answer like every other error."""
-        return answer(error)
-
 
 class OrjsonProvider(flask_json.provider.JSONProvider):
     """Flask's JSON by orjson."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """Serialise; UUIDs and aware times as their RFC strings."""
-        return orjson.dumps(obj, default=_plain, option=orjson.OPT_UTC_Z).decode()
+        return orjson.dumps(obj, option=orjson.OPT_UTC_Z).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Parse."""
         return orjson.loads(s)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, uuid.UUID):
-        return str(value)
-    raise TypeError(type(value).__name__)
 
 
 def open_api(app: Flask) -> PollsvcApi:

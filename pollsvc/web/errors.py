@@ -122,7 +122,7 @@ def register(app: Flask) -> None:
 
 def answer(error: Exception) -> Response:
     """The answer to any exception that reached the edge."""
-    if isinstance(error, HTTPException) and (error.response is not None or (error.code or 500) < 400):
+    if isinstance(error, HTTPException) and error.response is not None:
         return error.get_response()  # type: ignore[return-value]
     # What fails after the view reaches us inside a 500 of Flask's.
     error = getattr(error, "original_exception", None) or error

@@ -171,6 +171,7 @@ class TestPollThatIsNotOpen:
 
         assert answer.status_code == 200
         assert "Voting opens on 4 May 2126 at 06:30 UTC." in answer.text
+        assert "0%" not in answer.text
         assert not has_form(answer.text)
 
     @pytest.mark.parametrize(

@@ -1,41 +1,129 @@
-"""The demo article on a real server, as `pollsvc demo` makes it."""
+"""Articles to read: the demo's, as `pollsvc demo` makes it, and a publisher's on an origin of its own."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Locator, Page
 from sqlalchemy.orm import Session
 
 from pollsvc.embeds.demo import make_demo
 from pollsvc.keys import Keys
-from tests.journeys.newsroom import Newsroom, open_newsroom
-from tests.live_server import LiveServer
+from tests.conftest import ENVIRON
+from tests.factories import make_token
+from tests.journeys.host_page import HostPage
+from tests.journeys.newsroom import Newsroom
+from tests.live_server import LiveServer, clean_environ, command
+
+# A class of readers from one network would soon be at the limits, which are tested elsewhere.
+UNLIMITED = {
+    f"POLLSVC_LIMIT_{name}": "10000/minute" for name in ("CONSENTS", "CORRECTIONS", "VOTES", "VOTERS")
+}
 
 
 @dataclass
-class Demo:
-    """The demo article, its poll and its newsroom."""
+class Article:
+    """An article with a poll, and the newsroom that made it."""
 
     url: str
     poll_id: str
     newsroom: Newsroom
 
     @property
+    def service(self) -> str:
+        """The origin of the service."""
+        return self.newsroom.server.url
+
+    @property
     def poll_url(self) -> str:
         """The poll's page without scripts."""
-        return f"{self.url}embed/polls/{self.poll_id}"
+        return f"{self.service}/embed/polls/{self.poll_id}"
 
     @property
     def correction_url(self) -> str:
         """The correction form without scripts."""
-        return f"{self.url}embed/corrections?article_url={self.url}"
+        return f"{self.service}/embed/corrections?article_url={quote(self.url)}"
+
+    def voters(self) -> int:
+        """How many voted."""
+        return int(self.newsroom.call("GET", f"/v1/polls/{self.poll_id}/tally")["total_voters"])
+
+    def opened(self, page: Page) -> Locator:
+        """Open the article and wait until its poll is alive."""
+        page.goto(self.url)
+        poll = page.locator("pollsvc-poll")
+        # A class of the element's own; the plain form inside it has another.
+        poll.locator(".box").wait_for()
+        return poll
+
+
+@dataclass
+class Published(Article):
+    """The same on a publisher's own origin."""
+
+    host: HostPage
+    embed_html: str
 
 
 @pytest.fixture
-def demo(live_server: Callable[..., LiveServer], session: Session, keys: Keys) -> Demo:
-    """The article with its 642 ballots, served."""
-    server = live_server()
+def demo(live_server: Callable[..., LiveServer], session: Session, keys: Keys) -> Article:
+    """The demo article with its 642 ballots."""
+    server = live_server(**UNLIMITED)
     poll = make_demo(session, keys, server.url, datetime.now(UTC))
+    token = make_token(session)
     session.commit()
-    return Demo(f"{server.url}/", str(poll.id), open_newsroom(session, server))
+    return Article(f"{server.url}/", str(poll.id), Newsroom(server, token))
+
+
+@pytest.fixture(scope="session")
+def newsroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newsroom]:
+    """A service as a first run makes it, for all tests that bring an article of their own."""
+    directory = tmp_path_factory.mktemp("service")
+    settings = {name: value for name, value in ENVIRON.items() if name != "POLLSVC_PUBLIC_URL"} | UNLIMITED
+    with LiveServer(settings, directory) as server:
+        made = subprocess.run(
+            command("token", "create", "--name", "desk", "--scope", "admin"),
+            cwd=directory,
+            env=clean_environ(settings),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        yield Newsroom(server, made.stdout.strip())
+
+
+@pytest.fixture
+def publish(newsroom: Newsroom) -> Iterator[Callable[..., Published]]:
+    """Make a site, an article and a poll in it: `publish(choices=["Bell", "Horn"])`; what the API takes."""
+    hosts: list[HostPage] = []
+
+    def make(**changes: Any) -> Published:
+        host = HostPage()
+        hosts.append(host)
+        host.__enter__()
+        site = {
+            "name": f"The Harbour Gazette at {host.origin}",
+            "origins": [host.origin],
+            "privacy_url": f"{host.origin}/privacy",
+            "terms_url": f"{host.origin}/terms",
+            "standards_url": f"{host.origin}/standards",
+        }
+        newsroom.call("POST", "/v1/sites", site)
+        body = {"article_urls": [host.url], "question": "Should the ferry ring?", "choices": ["Yes", "No"]}
+        poll = newsroom.call("POST", "/v1/polls", body | changes)
+        host.paste(poll["embed_html"], service=newsroom.server.url)
+        return Published(host.url, poll["id"], newsroom, host, poll["embed_html"])
+
+    yield make
+    for host in hosts:
+        host.__exit__()
+
+
+@pytest.fixture
+def article(publish: Callable[..., Published]) -> Published:
+    """A publisher's article with a Yes/No poll."""
+    return publish()

@@ -5,13 +5,10 @@ from threading import Thread
 from typing import Self
 
 #: What the documentation tells a host to allow, and nothing else.
-POLICY = (
-    "default-src 'none'; script-src {service}; connect-src {service}; form-action {service}; frame-src {service}; "
-    "require-trusted-types-for 'script'"
-)
+POLICY = "default-src 'none'; script-src {service}; connect-src {service}; form-action {service}; frame-src {service}"
 ARTICLE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>The harbour</title>{head}<link rel="icon" href="data:,">
+<title>The harbour</title>{head}
 <body><main><h1>The harbour</h1><p id="before">Before the poll.</p>
 {embed}
 <p id="after">After the poll.</p></main></body></html>"""
@@ -31,9 +28,9 @@ class HostPage:
         self.origin = f"http://{host}:{self._server.server_address[1]}"
         self.url = f"{self.origin}/harbour"
 
-    def paste(self, embed: str, *, service: str, head: str = "") -> None:
+    def paste(self, embed: str, *, service: str, head: str = "", policy: str = POLICY) -> None:
         """Put an embed into the article, and allow what it needs of the service."""
-        self.embed, self.head, self.policy = embed, head, POLICY.format(service=service)
+        self.embed, self.head, self.policy = embed, head, policy.format(service=service)
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, daemon=True).start()
@@ -56,7 +53,7 @@ class HostPage:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *arguments: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
         return Handler

@@ -5,9 +5,6 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.orm import Session
-
-from tests.factories import make_site, make_token
 from tests.live_server import LiveServer
 
 
@@ -28,12 +25,3 @@ class Newsroom:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
-
-
-def open_newsroom(session: Session, server: LiveServer, **site: Any) -> Newsroom:
-    """Take up work: with a site, if it is described."""
-    if site:
-        make_site(session, **site)
-    token = make_token(session)
-    session.commit()
-    return Newsroom(server, token)

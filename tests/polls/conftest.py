@@ -1,17 +1,20 @@
 """A site and its poll, committed, as most tests of polls begin."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
+from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from pollsvc.articles.models import Site
 from pollsvc.db import engine_options, prepare_engine
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll
-from tests.factories import make_poll, make_site
+from tests.factories import make_poll, make_site, make_voter_token
 from tests.polls.crowd import Crowd
+from tests.polls.http import vote
 
 
 @pytest.fixture
@@ -39,3 +42,15 @@ def crowd(database_url: str, keys: Keys) -> Iterator[Crowd]:
     yield crowd
     crowd.close()
     engine.dispose()
+
+
+@pytest.fixture
+def token(keys: Keys) -> str:
+    """The token of reader 1."""
+    return make_voter_token(keys)
+
+
+@pytest.fixture
+def send(client: FlaskClient, token: str) -> Callable[..., TestResponse]:
+    """Reader 1, who votes."""
+    return lambda poll, choices=(1,): vote(client, poll, token, choices)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Article
 from pollsvc.errors import Invalid
 from pollsvc.polls.models import Ballot, Poll, TallyClock, TallySlot
 from pollsvc.staff.models import AuditEntry
@@ -48,6 +49,17 @@ def held(session: Session) -> dict[str, int]:
     return {
         model.__tablename__: session.scalars(select(func.count()).select_from(model)).one()
         for model in (Ballot, TallySlot, TallyClock)
+    }
+
+
+def polls_held(session: Session) -> dict[str, int]:
+    """Count polls, articles and audit rows of polls, as other sessions see them now."""
+    session.rollback()
+    audited = select(func.count()).select_from(AuditEntry).where(AuditEntry.object_type == "poll")
+    return {
+        "polls": session.scalars(select(func.count()).select_from(Poll)).one(),
+        "articles": session.scalars(select(func.count()).select_from(Article)).one(),
+        "audited": session.scalars(audited).one(),
     }
 
 

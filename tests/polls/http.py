@@ -9,7 +9,11 @@ from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
 from pollsvc.polls.models import Poll
+from tests.factories import ARTICLE_URL
 from tests.web.problems import read_problem
+
+#: The least that makes a poll; everything else is a default.
+SMALLEST = {"article_urls": [ARTICLE_URL], "question": "Shall we?", "choices": ["Yes", "No"]}
 
 
 def told(response: TestResponse, status: int = 200) -> dict[str, Any]:
@@ -30,6 +34,16 @@ def vote(
     """Send a vote; `more` are further members of the body."""
     body = {"choices": choices, "voter_token": token, **more}
     return client.post(f"/v1/polls/{poll.id}/votes", json=body)
+
+
+def create(client: FlaskClient, **changes: object) -> TestResponse:
+    """Make a poll as a member of the newsroom."""
+    return client.post("/v1/polls", json=SMALLEST | changes)
+
+
+def patch(client: FlaskClient, poll: Poll, **changes: object) -> TestResponse:
+    """Edit a poll as a member of the newsroom."""
+    return client.patch(f"/v1/polls/{poll.id}", json=changes)
 
 
 @contextmanager

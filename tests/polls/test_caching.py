@@ -1,7 +1,6 @@
 """How long what readers read may be kept, and how a cache sees that it changed."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,24 +8,18 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll, TallySlot
-from pollsvc.polls.service import close_poll, edit_poll, withdraw_poll
+from pollsvc.polls.service import close_poll, edit_poll
 from tests.conftest import NOW
 from tests.factories import (
     ACTOR,
     ARTICLE_URL,
-    ORIGIN,
-    cast,
-    make_consent_text,
-    make_poll,
     make_voter_token,
 )
 from tests.polls.evidence import NOWHERE
-from tests.polls.http import refusal, statements_sent, told, vote
-from tests.web.problems import fields_of
+from tests.polls.http import told, vote
 
 PUBLIC = "public, max-age=0, s-maxage=2, stale-while-revalidate=2"
 PRIVATE = "private, no-store"

@@ -118,8 +118,8 @@ class TestWalk:
     def test_keeps_the_tally_equal_to_the_ballots(self, session: Session, site: Site, keys: Keys) -> None:
         members: dict[str, Any] = {"session": session, "keys": keys}
         quick = settings(
-            max_examples=20,
-            stateful_step_count=20,
+            max_examples=10,
+            stateful_step_count=16,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )

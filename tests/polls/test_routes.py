@@ -1,19 +1,16 @@
 """What readers read: a poll, its results, the polls of an article."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
-from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll
-from pollsvc.polls.service import close_poll, edit_poll, withdraw_poll
+from pollsvc.polls.service import edit_poll, withdraw_poll
 from tests.conftest import NOW
 from tests.factories import (
     ACTOR,
@@ -25,7 +22,7 @@ from tests.factories import (
     make_voter_token,
 )
 from tests.polls.evidence import NOWHERE
-from tests.polls.http import refusal, statements_sent, told, vote
+from tests.polls.http import refusal, statements_sent, told
 from tests.web.problems import fields_of
 
 PUBLIC = "public, max-age=0, s-maxage=2, stale-while-revalidate=2"

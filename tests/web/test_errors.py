@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from flask import Flask, Response, abort
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from marshmallow import ValidationError
 from sqlalchemy import exc as sa
@@ -279,7 +279,7 @@ class TestAnswer:
 
         @app.before_request
         def answer_at_once() -> None:
-            abort(Response("as it is", 418))
+            raise NotFound(response=Response("as it is", 418))
 
         response = app.test_client().get("/v1/form-token")
 

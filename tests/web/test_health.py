@@ -1,5 +1,6 @@
 """Is it alive, is it ready, what has it counted."""
 
+import os
 import re
 import sqlite3
 import subprocess
@@ -172,7 +173,10 @@ print(metrics.exposition().decode())
 
 class TestSeveralProcesses:
     def test_are_added_up_over_the_dead_too(self, tmp_path: Path) -> None:
-        environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))}
+        environ = os.environ | {
+            "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
 
         texts = [
             subprocess.run(

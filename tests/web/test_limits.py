@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from pollsvc.config import Settings
 from pollsvc.keys import Keys
+from pollsvc.web import limits
 from pollsvc.web.marks import marked_on
 from tests.factories import make_token, make_voter_token
 from tests.web.problems import read_problem
@@ -237,3 +238,24 @@ class TestPrivacy:
         assert "198.51" not in kept
         assert token not in kept
         assert (1).to_bytes(16, "big").hex() not in kept
+
+
+class TestSpend:
+    """A second limit that a form may spend, after its own was counted."""
+
+    @staticmethod
+    def spend(app: Flask, peer: str = "198.51.100.7") -> bool:
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": peer}):
+            return limits.spend("consents")
+
+    def test_is_of_the_network_and_ends(self, make_app: App) -> None:
+        app = make_app(limit_consents="2/minute;3/hour")
+
+        assert [self.spend(app) for _ in range(3)] == [True, True, False]
+        assert self.spend(app, "198.51.100.8")
+
+    def test_is_shared_with_the_routes_of_its_name(self, make_app: App) -> None:
+        app = make_app(limit_consents="1/minute")
+        app.test_client().post("/v1/consents", json={}, environ_base={"REMOTE_ADDR": "198.51.100.7"})
+
+        assert not self.spend(app)

@@ -9,6 +9,7 @@ import redis
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
+from pollsvc.web.limits import spend
 from tests.redis_server import RedisServer
 from tests.web.test_limits import ask_for_voters
 
@@ -195,3 +196,27 @@ class TestReady:
 
 def staff_headers(client: FlaskClient) -> dict[str, str]:
     return {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+
+
+class TestSpend:
+    @pytest.mark.parametrize("fault", ["stop", "pause"])
+    def test_lets_through_what_it_cannot_count(
+        self, make_app: App, redis_server: RedisServer, stderr: Callable[[], str], fault: str
+    ) -> None:
+        app = make_app(redis_url=redis_server.url, limit_consents="1/minute")
+        getattr(redis_server, fault)()
+        began = time.monotonic()
+
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": "198.51.100.7"}):
+            assert spend("consents")
+
+        assert time.monotonic() - began < PATIENCE
+        assert "rate limit storage is away" in stderr()
+
+    def test_counts_in_memory_once_that_is_known(self, make_app: App, redis_server: RedisServer) -> None:
+        app = make_app(redis_url=redis_server.url, limit_consents="4/minute")
+        redis_server.stop()
+        app.test_client().post("/v1/voters", environ_base={"REMOTE_ADDR": "198.51.100.7"})
+
+        with app.test_request_context("/", environ_base={"REMOTE_ADDR": "198.51.100.7"}):
+            assert [spend("consents") for _ in range(2)] == [True, False]

@@ -140,4 +140,4 @@ class TestSchemas:
         sent: dict[str, Any] = client.get("/v1/tokens").get_json(force=True)
 
         schema = document["components"]["schemas"]["Problem"]
-        assert set(schema["properties"]) == set(schema["required"]) == sent.keys()
+        assert set(schema["required"]) == sent.keys() <= set(schema["properties"])

@@ -192,15 +192,14 @@ class TestConnections:
     def test_that_were_cut_are_made_anew(
         self, make_app: App, poll_url: str, keys: Keys, session: Session
     ) -> None:
-        client = make_app().test_client()
         vote = {"choices": [1], "voter_token": make_voter_token(keys)}
+        open_now = text("SELECT pid FROM pg_stat_activity WHERE application_name = 'pollsvc'")
+        others = session.scalars(open_now).all()
+        session.rollback()
+        client = make_app().test_client()
         client.get(poll_url)
-        session.execute(
-            text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pollsvc'"
-                " AND pid <> pg_backend_pid()"
-            )
-        )
+        (own,) = set(session.scalars(open_now)) - set(others)
+        assert session.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": own})
 
         answers = [client.post(f"{poll_url}/votes", json=vote) for _ in range(3)]
 

@@ -2,8 +2,7 @@
 (() => {
   "use strict";
   if (!("adoptedStyleSheets" in Document.prototype) || customElements.get("pollsvc-poll")) return;
-  const script = document.currentScript;
-  const base = script.src.replace(/\/embed\.js.*/, "");
+  const base = document.currentScript.src.replace(/\/embed\.js.*/, "");
 
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
@@ -27,7 +26,7 @@ legend, h2 { padding: 0; font-size: 1.3em; font-weight: 700; line-height: 1.25; 
 .tick input { margin-block-start: .2em; }
 .consent { margin-block-start: 1.2em; font-size: .9375em; }
 .links { padding-inline-start: 2.1em; }
-a { color: inherit; padding-block: .2em; }
+a { color: inherit; padding-block: .35em; }
 .field { margin-block-start: .7em; }
 .field label { display: block; font-weight: 600; }
 .field input, textarea { display: block; inline-size: 100%; min-block-size: 44px; margin-block-start: .25em; padding: .4em .7em; font: inherit; color: inherit; background: none; }
@@ -40,11 +39,11 @@ button:hover { filter: brightness(1.1); }
 button[aria-disabled] { opacity: .6; }
 .quiet { align-self: start; color: inherit; background: none; border-color: var(--line); }
 :focus-visible { outline: 3px solid var(--a); outline-offset: 2px; }
-ul { list-style: none; padding: 0; justify-content: space-evenly; }
-li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; max-block-size: 5.6em; padding-block: .5em; }
+ul { list-style: none; padding: 0; }
+li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; padding-block: .5em; }
 .line b { font-size: 1.2em; }
 .own { align-self: end; font-size: .875em; font-weight: 700; }
-.bar { grid-column: 1 / 3; background: color-mix(in srgb, currentColor 12%, transparent); }
+.bar { grid-column: 1 / 3; max-block-size: 2.6em; background: color-mix(in srgb, currentColor 12%, transparent); }
 .bar, i { border-radius: 3px; }
 i { display: block; block-size: 100%; background: var(--a); }
 .status { min-block-size: 1.8em; margin-block-start: .5em; font-weight: 600; }
@@ -323,10 +322,9 @@ i { display: block; block-size: 100%; background: var(--a); }
       this.shadowRoot ? this.pollsvcResume?.() : start(this);
     }
   });
-  const parts = {};
+  // Where it cannot be had, the plain form stays.
   const part = name => async host => {
-    await (parts[name] ||= new Promise(onload => document.head.append(
-      Object.assign(h("script", {src: `${base}/embed/${name}.js`}), {onload, nonce: script.nonce}))));
+    try { await import(`${base}/embed/${name}.js`); } catch { return; }
     if (!host.shadowRoot) kit[name](host);
   };
   define("poll", host => host.getAttribute("poll") && (host.matches("[mode=frame]") ? part("frame-host") : startPoll)(host));

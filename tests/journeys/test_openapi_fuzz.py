@@ -1,0 +1,181 @@
+"""Every call of `/openapi.json`, with input made from its schemas, right and wrong, is answered as is documented there.
+
+Schemathesis makes the input. Ids, addresses and tokens that exist are put into a part of it, because nobody guesses those.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+from sqlalchemy.orm import Session
+
+from pollsvc.keys import Keys
+from pollsvc.staff.service import create_token
+from tests import factories
+from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_voter_token
+
+EXAMPLES = 10  # of each call, right and wrong
+AS_DOCUMENTED = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+LIMITS = ("staff", "voters", "votes", "votes_per_voter", "consents", "corrections")
+
+#: What exists: by operation ("" for every one), then by the name of a field or parameter.
+Known = Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture
+def application(make_app: Callable[..., Flask]) -> Flask:
+    """An application whose limits are out of reach: thousands of calls come from one network."""
+    return make_app(**{f"limit_{name}": "1000000/second" for name in LIMITS})
+
+
+@pytest.fixture
+def credentials(session: Session) -> dict[str, str]:
+    """An administrator's."""
+    secret = factories.make_token(session)
+    session.commit()
+    return {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture
+def known(session: Session, keys: Keys) -> Known:
+    """One of everything; what ends or edits a poll has one of its own."""
+    site = factories.make_site(session)
+    text = factories.make_consent_text(session, site=site)
+    polls = [str(factories.make_poll(session).id) for _ in range(4)]
+    correction = factories.make_correction(session, keys=keys)
+    token, _ = create_token(session, name="old", scopes=["admin"], actor="test", now=THEN)
+    session.commit()
+    anywhere = {
+        "poll_id": polls[0],
+        "site_id": str(site.id),
+        "correction_id": str(correction.id),
+        "token_id": str(token.id),
+        "text_id": str(text.id),
+        "consent_text_id": str(text.id),
+        "voter_token": make_voter_token(keys),
+        "X-Voter-Token": make_voter_token(keys),
+        "article_url": ARTICLE_URL,
+        "article_urls": [ARTICLE_URL],
+        "question": "Should the bell stay?",
+        "email": "ada@reader.example",
+        "message": "The ferry has two decks, not three.",
+        "quote": None,
+        "origins": [ORIGIN],
+        "cursor": "",
+        "version": 1,
+    }
+    new_poll = {"choices": ["Yes", "No"], "opens_at": None, "max_choices": None}
+    return {
+        "": anywhere,
+        "POST /v1/polls": new_poll,
+        "PATCH /v1/polls/{poll_id}": {"poll_id": polls[1], **new_poll},
+        "POST /v1/polls/{poll_id}/close": {"poll_id": polls[2]},
+        "POST /v1/polls/{poll_id}/withdraw": {"poll_id": polls[3]},
+        "POST /v1/polls/{poll_id}/votes": {"choices": [1]},
+        "POST /v1/sites": {"origins": ["https://another.example"]},
+    }
+
+
+@pytest.mark.slow
+class TestEveryCall:
+    def test_right_input_is_answered_as_documented(
+        self, application: Flask, credentials: dict[str, str], known: Known
+    ) -> None:
+        statuses: dict[str, set[int]] = defaultdict(set)
+
+        def call(case: Case[Any], has_known: bool) -> None:
+            if has_known:
+                put_known(case, known)
+            response = case.call_and_validate(headers=credentials, checks=AS_DOCUMENTED)
+            statuses[case.operation.label].add(response.status_code)
+
+        for cases in calls_of(application, GenerationMode.POSITIVE):
+            examples(cases, call)
+
+        # Otherwise what is known here has grown old, and only refusals were looked at.
+        assert [label for label, seen in statuses.items() if min(seen) >= 300] == []
+
+    # What is refused by its shape never reaches a database.
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_wrong_input_is_refused_as_documented(
+        self, application: Flask, credentials: dict[str, str], known: Known
+    ) -> None:
+        accepted: list[str] = []
+
+        def call(case: Case[Any], has_known: bool) -> None:
+            if is_sound(case, ParameterLocation.PATH) and has_known:
+                put_known(case, known, only=ParameterLocation.PATH)
+            response = case.call_and_validate(headers=credentials, checks=AS_DOCUMENTED)
+            if not is_sound(case, ParameterLocation.BODY) and response.status_code < 400:
+                accepted.append(f"{case.operation.label} {case.body!r}")
+
+        for cases in calls_of(application, GenerationMode.NEGATIVE):
+            examples(cases, call)
+
+        assert accepted == []
+
+
+def calls_of(application: Flask, mode: GenerationMode) -> Iterator[st.SearchStrategy[Case[Any]]]:
+    """Give every call of the description, with the input to make for it."""
+    described = schemathesis.openapi.from_wsgi("/openapi.json", application)
+    for found in described.get_all_operations():
+        assert isinstance(found, Ok)
+        yield found.ok().as_strategy(generation_mode=mode)
+
+
+def examples(cases: st.SearchStrategy[Case[Any]], call: Callable[[Case[Any], bool], None]) -> None:
+    """Make calls, the same ones in every run."""
+    repeatable = settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    with suppress(Unsatisfiable):  # a call without input cannot be made wrongly
+        repeatable(given(cases, st.integers(0, 3).map(bool))(call))()
+
+
+def is_sound(case: Case[Any], location: ParameterLocation) -> bool:
+    """Say whether this part of the input was made to fit its schema, or there is none."""
+    assert case.meta is not None
+    component = case.meta.components.get(location)
+    return component is None or component.mode.is_positive
+
+
+def put_known(case: Case[Any], known: Known, only: ParameterLocation | None = None) -> None:
+    """Put what exists in the place of what was made up."""
+    values = {**known[""], **known.get(case.operation.label, {})}
+    parts = {
+        ParameterLocation.PATH: case.path_parameters,
+        ParameterLocation.QUERY: case.query,
+        ParameterLocation.HEADER: case.headers,
+        ParameterLocation.BODY: case.body,
+    }
+    for location, part in parts.items():
+        if only in (None, location) and isinstance(part, dict):
+            part.update({name: values[name] for name in part if name in values})
