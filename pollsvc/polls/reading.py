@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from pollsvc.consent.models import ConsentText
 from pollsvc.polls.models import Choice, Poll, Status, Visibility
-from pollsvc.polls.tallies import Tally, read_tallies
+from pollsvc.polls.tallies import Tally, read_tallies, read_tally
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,17 @@ def shows_results(poll: Poll, now: datetime, *, has_voted: bool) -> bool:
     if visibility == Visibility.AFTER_CLOSE:
         return poll.status_at(now) == Status.CLOSED
     return visibility == Visibility.ALWAYS
+
+
+def read_results(session: Session, poll_id: uuid.UUID, now: datetime) -> Tally | None:
+    """What a reader who has just voted is shown; None where results are hidden.
+
+    Two lean queries, since every vote ends with them: of the poll only its own row is read.
+    """
+    poll = session.get(Poll, poll_id, options=[lazyload("*")])
+    if poll is None or not shows_results(poll, now, has_voted=True):
+        return None
+    return read_tally(session, poll_id)
 
 
 def read_polls(

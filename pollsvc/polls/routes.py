@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from pollsvc.db import db
 from pollsvc.errors import NotAllowed
 from pollsvc.polls import ballots, service
 from pollsvc.polls.models import Poll
-from pollsvc.polls.reading import PollReading, read_poll, read_polls, shows_results
+from pollsvc.polls.reading import PollReading, read_poll, read_polls, read_results, shows_results
 from pollsvc.polls.schemas import (
     ArticlePollsSchema,
     ArticleQuerySchema,
@@ -27,6 +30,8 @@ from pollsvc.web.headers import public_read
 from pollsvc.web.limits import limited
 from pollsvc.web.metrics import VOTES
 from pollsvc.web.state import keys, now
+
+log = structlog.get_logger("pollsvc")
 
 blp = JSONBlueprint("polls", __name__, url_prefix="/v1", description="Polls, as readers meet them.")
 
@@ -94,9 +99,19 @@ def cast_vote(body: dict[str, Any], poll_id: uuid.UUID) -> tuple[dict[str, Any],
     )
     db.voting.commit()
     VOTES.labels(outcome).inc()
-    poll = service.get_poll(db.session, poll_id)
-    results = read_tally(db.session, poll_id) if shows_results(poll, now(), has_voted=True) else None
-    return {"status": outcome, "results": results}, 201 if outcome == ballots.Outcome.COUNTED else 200
+    return {
+        "status": outcome,
+        "results": _results_after(poll_id),
+    }, 201 if outcome == ballots.Outcome.COUNTED else 200
+
+
+def _results_after(poll_id: uuid.UUID) -> Tally | None:
+    try:
+        return read_results(db.session, poll_id, now())
+    except SQLAlchemyError as error:
+        # The ballot is in: an error would say that nothing was stored.
+        log.warning("results could not be read after a vote", error=type(error).__name__)
+        return None
 
 
 def _has_voted(token: str | None, poll: Poll) -> bool:

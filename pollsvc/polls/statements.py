@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.db import UtcDateTime
 from pollsvc.polls import stepwise
-from pollsvc.polls.models import Ballot, Poll
+from pollsvc.polls.models import Ballot
 from pollsvc.polls.verdicts import NewBallot, Verdict
 
 _PARAMETERS = (
@@ -26,14 +26,14 @@ _PARAMETERS = (
     bindparam("second", type_=UtcDateTime),
 )
 
-# Row locks alone know no queue: while votes share the poll's row more may join them, and on a busy poll an editor waits
-# until the patience of his statement ends. This lock knows one: who comes after a waiting editor waits too. Votes share
-# it; beside the commit's own wait for the disk its cost cannot be seen.
+# Votes share this lock, and a close, an edit or a recount has it alone. A lock on the poll's row would not do: it knows
+# no queue, so that on a busy poll votes keep joining those under way and an editor waits until his statement's patience
+# ends. Here, who comes after a waiting editor waits too. Beside the commit's wait for the disk its cost cannot be seen.
 _TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
 _TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))
 
-# FOR SHARE makes a vote wait for a close, an edit or a recount under way and then see its outcome; without it a vote
-# could land in a poll whose close was already acknowledged. It costs an eighth of the rate.
+# FOR SHARE shows the poll as it is now, and not as it was when the statement began; without it a vote that waited for a
+# close would land in a poll whose close was already acknowledged. It costs an eighth of the rate.
 _GATE = f"""
 turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_TURN})),
 p AS MATERIALIZED (
@@ -144,7 +144,6 @@ def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
     """
     if not _is_sqlite(session):
         session.execute(_TAKE_TURN, {"poll_id": poll_id})
-    session.execute(select(Poll.id).where(Poll.id == poll_id).with_for_update())
 
 
 def _verdict(session: Session, statement: sa.TextClause, ballot: NewBallot, **more: object) -> Verdict | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -23,6 +25,8 @@ from pollsvc.web.guards import Guard
 from pollsvc.web.marks import mark, marked
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 #: Bytes of a body that a route takes, unless it says otherwise.
 DEFAULT_CAP = 16_384
@@ -76,10 +80,28 @@ class JSONParser(FlaskParser):
         try:
             loaded = orjson.loads(body) if body else {}
         except orjson.JSONDecodeError as error:
-            raise BadRequest from error
+            if not _SURROGATE.search(body):
+                raise BadRequest from error
+            loaded = _load_with_surrogates(body)
         if not isinstance(loaded, dict):
             raise BadRequest
         return loaded
+
+
+def _load_with_surrogates(body: bytes) -> Any:
+    """Read a body in which an unpaired surrogate may stand.
+
+    orjson refuses one like any broken JSON; its field is to be named, by the rule for texts. Python's own parser reads
+    it, and is otherwise held to what orjson takes.
+    """
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 class JSONBlueprint(Blueprint):

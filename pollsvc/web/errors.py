@@ -187,7 +187,12 @@ def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[dict[str, str
         for inner in messages:
             yield from flatten(inner, path)
     else:
-        yield {"field": ".".join(path), "detail": str(messages)}
+        yield {"field": _sendable(".".join(path)), "detail": _sendable(str(messages))}
+
+
+def _sendable(text: str) -> str:
+    """A text that may quote a field's name as it was sent, which may hold what UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _of_rule(error: PollsvcError) -> Problem:

@@ -6,6 +6,7 @@ or the status is 1.
 """
 
 import json
+import logging
 import sys
 import tempfile
 import uuid
@@ -19,7 +20,8 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pollsvc.keys import Keys, new_encryption_key, new_secret
+from pollsvc.config import PREFIX, Settings, fresh_keys
+from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot, TallySlot
 from pollsvc.polls.tallies import find_differences
 from tests.bench import machine, report
@@ -68,19 +70,18 @@ def main(
     databases: tuple[str, ...], clients: tuple[int, ...], seconds: float, rounds: int, out: Path
 ) -> None:
     """Measure, print a table, and keep the figures."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     facts = {**machine.describe(), "load by": generator()}
-    for name, fact in facts.items():
-        click.echo(f"{name:12} {fact}")
     measured = [SETUPS[name] for name in databases or SETUPS]
     for setup in measured:
         measure(setup, clients=clients, seconds=seconds, rounds=rounds, facts=facts)
-    table = report.table(measured)
-    click.echo("\n" + table)
+    told = "\n\n".join([report.table(measured), report.facts(facts)])
+    click.echo(told)
     stem = datetime.now(UTC).strftime("votes-%Y%m%dT%H%M%SZ")
     out.mkdir(parents=True, exist_ok=True)
     kept = {"machine": facts, "seconds": seconds, "setups": [asdict(setup) for setup in measured]}
     (out / f"{stem}.json").write_text(json.dumps(kept, indent=1) + "\n")
-    (out / f"{stem}.md").write_text(table + "\n")
+    (out / f"{stem}.md").write_text(told + "\n")
     click.echo(f"Kept in {out / stem}.json and .md", err=True)
     if not all(report.agrees(setup) for setup in measured):
         raise click.ClickException("Slots, ballots and answers do not agree.")
@@ -90,46 +91,31 @@ def measure(
     setup: Setup, *, clients: tuple[int, ...], seconds: float, rounds: int, facts: dict[str, str]
 ) -> None:
     """Run one setup, with every number of clients."""
-    keys_given = {
-        "POLLSVC_SECRET_KEY": new_secret(),
-        "POLLSVC_HASH_KEY": new_secret(),
-        "POLLSVC_ENCRYPTION_KEYS": new_encryption_key(),
-    }
-    keys = Keys(
-        (keys_given["POLLSVC_SECRET_KEY"],),
-        keys_given["POLLSVC_HASH_KEY"],
-        (keys_given["POLLSVC_ENCRYPTION_KEYS"],),
-    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pollsvc-bench-")))
-        settings = stack.enter_context(databases_of(setup, folder, facts)) | keys_given
-        url = settings["POLLSVC_DATABASE_URL"]
-        migrate(url, keys)
-        poll_id = make_hot_poll(url, keys)
-        server = stack.enter_context(
-            LiveServer(
-                # One machine sends everything: the limits are counted as ever, and never reached.
-                {**settings, "POLLSVC_LIMIT_VOTES": "1000000000/minute", "PYTHONPATH": str(ROOT)},
-                folder,
-                *setup.arguments,
-                program=PROGRAM,
-            )
-        )
-        votes, noop = f"{server.address}/v1/polls/{poll_id}/votes", server.address + NOOP
-        tokens = Tokens(keys, folder / "tokens")
-        sent = [send(votes, tokens.fresh(WARM_UP), clients=min(clients), seconds=WARM_UP)]
-        send(noop, tokens.same(), clients=min(clients), seconds=WARM_UP)
-        for number in clients:
-            setup.rounds[number] = []
-            for _ in range(rounds):
-                idle = send(noop, tokens.same(), clients=number, seconds=seconds)
-                sent.append(send(votes, tokens.fresh(seconds), clients=number, seconds=seconds))
-                setup.rounds[number].append({"noop": idle, "votes": sent[-1]})
-                click.echo(report.line(setup.name, number, idle, sent[-1]), err=True)
-        setup.counted = count(url, keys) | {
+        given = {PREFIX + name.upper(): key for name, key in fresh_keys().items()}
+        given |= stack.enter_context(databases_of(setup, folder, facts))
+        # One machine sends everything: the limits are counted as ever, and never reached.
+        given |= {"POLLSVC_LIMIT_VOTES": "1000000000/minute", "PYTHONPATH": str(ROOT)}
+        settings = Settings.from_environ(given, folder)
+        migrate(settings.database_url, settings.keys())
+        poll_id = make_hot_poll(settings)
+        tokens = Tokens(settings.keys(), folder / "tokens")
+        with LiveServer(given, folder, *setup.arguments, program=PROGRAM) as server:
+            votes, noop = f"{server.address}/v1/polls/{poll_id}/votes", server.address + NOOP
+            sent = [send(votes, tokens.fresh(WARM_UP), clients=min(clients), seconds=WARM_UP)]
+            send(noop, tokens.latest, clients=min(clients), seconds=WARM_UP)
+            for number in clients:
+                setup.rounds[number] = []
+                for _ in range(rounds):
+                    idle = send(noop, tokens.latest, clients=number, seconds=seconds)
+                    sent.append(send(votes, tokens.fresh(seconds), clients=number, seconds=seconds))
+                    setup.rounds[number].append({"noop": idle, "votes": sent[-1]})
+                    click.echo(report.line(setup.name, number, idle, sent[-1]), err=True)
+        # After the server has ended: what was under way when the load stopped is finished and counted, though nobody heard.
+        setup.counted = count(settings) | {
             "created": sum(figures.statuses.get(201, 0) for figures in sent),
-            # What was under way when the load stopped may be counted, though nobody was there to hear it.
-            "unheard": len(sent) * max(clients),
+            "unheard_at_most": len(sent) * max(clients),
         }
 
 
@@ -151,45 +137,45 @@ def databases_of(setup: Setup, folder: Path, facts: dict[str, str]) -> Iterator[
 
 
 class Tokens:
-    """Files of voter tokens; every fresh one is of readers who never voted."""
+    """A file of voter tokens; the no-op takes the latest, which it does not use up."""
 
     def __init__(self, keys: Keys, path: Path) -> None:
-        self._keys, self._path, self._next = keys, path, 1
+        self._keys, self.latest, self._next = keys, path, 1
 
     def fresh(self, seconds: float) -> Path:
-        """Write enough tokens for so many seconds."""
+        """Write tokens of readers who never voted, enough for so many seconds."""
         first, self._next = self._next, self._next + int(seconds * MOST_A_SECOND)
         lines = [make_voter_token(self._keys, number=number) for number in range(first, self._next)]
-        self._path.write_text("\n".join(lines) + "\n")
-        return self._path
-
-    def same(self) -> Path:
-        """Give the tokens that were written last, or some where there are none: the no-op stores nothing."""
-        return self._path if self._path.exists() else self.fresh(1)
+        self.latest.write_text("\n".join(lines) + "\n")
+        return self.latest
 
 
-def make_hot_poll(url: str, keys: Keys) -> uuid.UUID:
+def make_hot_poll(settings: Settings) -> uuid.UUID:
     """Make the one poll that everybody votes in."""
-    engine = open_engine(url, keys)
-    with Session(engine.execution_options(sqlite_write=True)) as session:
+    with opened(settings) as session:
         make_site(session)
         poll_id = make_poll(session).id
         session.commit()
-    engine.dispose()
     return poll_id
 
 
-def count(url: str, keys: Keys) -> dict[str, int]:
+def count(settings: Settings) -> dict[str, int]:
     """Count what the database holds."""
-    engine = open_engine(url, keys)
-    with Session(engine) as session:
-        found = {
+    with opened(settings) as session:
+        return {
             "ballots": session.scalars(select(func.count()).select_from(Ballot)).one(),
             "slots": int(session.scalars(select(func.sum(TallySlot.n))).one()),
             "differences": len(find_differences(session)),
         }
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Session]:
+    """Open a session on a setup's database."""
+    engine = open_engine(settings.database_url, settings.keys())
+    with Session(engine.execution_options(sqlite_write=True), expire_on_commit=False) as session:
+        yield session
     engine.dispose()
-    return found
 
 
 if __name__ == "__main__":

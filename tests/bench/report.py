@@ -1,7 +1,7 @@
 """Figures, told: one line a run, one table at the end."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tests.bench.load import Figures
@@ -55,12 +55,19 @@ def table(setups: Sequence[Measured]) -> str:
     return "\n".join([*rows, "", *counts])
 
 
+def facts(known: Mapping[str, str]) -> str:
+    """Give the facts of machine and software as a Markdown list."""
+    return "\n".join(f"- {name}: {fact}" for name, fact in known.items())
+
+
 def agrees(setup: Measured) -> bool:
     """Say whether slots are the ballots, and each answered vote is one of them."""
     found = setup.counted
     unheard = found["ballots"] - found["created"]
     return (
-        found["slots"] == found["ballots"] and found["differences"] == 0 and 0 <= unheard <= found["unheard"]
+        found["slots"] == found["ballots"]
+        and found["differences"] == 0
+        and 0 <= unheard <= found["unheard_at_most"]
     )
 
 

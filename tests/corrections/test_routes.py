@@ -216,7 +216,7 @@ class TestRefusedCorrection:
 
     @pytest.mark.parametrize(
         "character",
-        ["\u0000", "\u0007", "\u000b", "\u001b", "\u007f", "\u0085", "\u009b", "\u202a", "\u202e"],
+        ["\u0000", "\u0007", "\u000b", "\u001b", "\u007f", "\u0085", "\u009b", "\u202a", "\u202e", "\ud800"],
         ids=ascii,
     )
     def test_control_characters_are_refused(

@@ -225,6 +225,19 @@ class TestLimitPerVoter:
 
         assert [answer.status_code for answer in answers] == [303, 303, 429]
 
+    def test_counts_the_field_s_voter_where_no_cookie_is_kept(
+        self, make_app: Callable[..., Flask], poll: Poll
+    ) -> None:
+        stranger = make_app(limit_votes_per_voter="2/minute").test_client(use_cookies=False)
+        form = form_of(stranger.get(address(poll)).text)
+
+        answers = [
+            stranger.post(form.action, data=form.filled(choices="1"), headers={"Origin": OURS})
+            for _ in range(3)
+        ]
+
+        assert [answer.status_code for answer in answers] == [303, 303, 429]
+
     def test_is_shared_with_the_api(self, make_app: Callable[..., Flask], poll: Poll, keys: Keys) -> None:
         client = make_app(limit_votes_per_voter="2/minute").test_client()
         token = make_voter_token(keys)

@@ -275,6 +275,16 @@ class TestResult:
 
         assert (f'href="{address(poll)}?change=1"' in page) is allow_change
 
+    def test_offers_no_change_to_who_could_not_be_told_from_somebody_new(
+        self, stranger: FlaskClient, session: Session
+    ) -> None:
+        poll = new_poll(session, allow_change=True)
+
+        page = stranger.get(post(stranger, poll, choices="1").headers["Location"]).text
+
+        assert "Your answer" in page
+        assert "change=1" not in page
+
     def test_change_leads_to_the_form_with_the_earlier_answer(
         self, client: FlaskClient, session: Session
     ) -> None:

@@ -1,10 +1,18 @@
 """A poll in a frame, on a publisher's page of another origin."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from pollsvc.polls.models import Ballot
 from tests.chromium import Watcher
+from tests.embeds.visits import new_poll
 from tests.journeys.conftest import Published
+from tests.journeys.host_page import HostPage
+from tests.live_server import LiveServer
 
 SNIPPET = (
     '<pollsvc-poll poll="{poll}" mode="frame"></pollsvc-poll><script async src="{service}/embed.js"></script>'
@@ -32,6 +40,31 @@ def fitted(page: Page, inside: FrameLocator) -> float:
     height = inside.locator("html").evaluate("root => Math.ceil(root.getBoundingClientRect().height)")
     expect(page.locator("pollsvc-poll iframe")).to_have_css("height", f"{height}px")
     return float(height)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+class TestCookieOfItsOwn:
+    def test_remembers_the_reader_where_third_party_cookies_are_blocked(
+        self, page: Page, live_server: Callable[..., LiveServer], session: Session
+    ) -> None:
+        # Over https by its settings, so that the cookie is Partitioned. Chromium takes it from 127.0.0.1 as it is.
+        server = live_server(POLLSVC_PUBLIC_URL="https://polls.example")
+        with HostPage() as host:
+            poll = new_poll(session, site={"origins": [host.origin, server.address]}, article_urls=[host.url])
+            host.paste(SNIPPET.format(poll=poll.id, service=server.address), service=server.address)
+            page.goto(host.url)
+            inside = page.frame_locator("pollsvc-poll iframe")
+            inside.get_by_role("radio", name="Yes").check()
+            inside.get_by_role("button", name="Vote").click()
+            expect(inside.get_by_role("status")).to_have_text("Your vote was counted.")
+
+            page.reload()
+
+            expect(inside.get_by_role("status")).to_have_text("Your vote was counted.")
+            expect(inside.get_by_role("button")).to_have_count(0)
+        assert session.scalars(select(Ballot.tier)).all() == ["frame"]
+        (cookie,) = page.context.cookies()
+        assert cookie["name"] == "__Host-pollsvc_voter"
 
 
 class TestFrame:

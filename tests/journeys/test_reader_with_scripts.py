@@ -101,6 +101,22 @@ class TestReader:
         assert page.evaluate(SHIFTS) == 0
 
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    @pytest.mark.parametrize("java_script_enabled", [True, False], ids=["scripts", "no scripts"])
+    def test_votes_in_the_demo_by_another_name_of_its_host(
+        self, watcher: Watcher, demo: Article, *, java_script_enabled: bool
+    ) -> None:
+        page = watcher.page(java_script_enabled=java_script_enabled)
+        page.goto(demo.url.replace("127.0.0.1", "localhost"))
+        if java_script_enabled:
+            page.locator("pollsvc-poll .box").wait_for()
+
+        page.get_by_role("radio", name="Yes").check()
+        page.get_by_role("button", name="Vote").click()
+
+        expect(page.get_by_role("status").first).to_have_text(COUNTED)
+        assert page.locator("li p").all_inner_texts() == ["Yes: 99% (635 Votes)", "No: 1% (8 Votes)"]
+
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     def test_reads_what_was_promised_after_the_poll_closed(self, page: Page, demo: Article) -> None:
         demo.newsroom.call("POST", f"/v1/polls/{demo.poll_id}/close", {})
 

@@ -18,7 +18,13 @@ Write = Callable[[Session, NewBallot], Verdict | None]
 
 
 def ballot(poll: Poll, choices: list[int], **changes: Any) -> NewBallot:
-    fields: dict[str, Any] = {"poll_id": poll.id, "voter_key": b"v" * 32, "tier": "storage", "slot": 3, "now": NOW}
+    fields: dict[str, Any] = {
+        "poll_id": poll.id,
+        "voter_key": b"v" * 32,
+        "tier": "storage",
+        "slot": 3,
+        "now": NOW,
+    }
     return NewBallot(choices=choices, **(fields | changes))
 
 

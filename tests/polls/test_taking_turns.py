@@ -4,6 +4,7 @@ SQLite has one writer at a time; there is nothing to meet.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pollsvc.keys import Keys
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll, TallySlot
 from pollsvc.polls.service import close_poll, edit_poll, get_poll, recount_poll, withdraw_poll
+from pollsvc.polls.tallies import read_tally
 from tests.conftest import NOW
 from tests.factories import ACTOR, cast, make_poll
 from tests.polls.crowd import Crowd
@@ -167,6 +169,23 @@ class TestEditDuringVotes:
 
         assert recounting.result() == "done"
         assert counted_by_slots(session, poll.id) == counted_by_ballots(session, poll.id) == {2: (1, 1)}
+
+
+class TestTwoVotes:
+    def test_clock_is_not_turned_back_by_the_one_that_waited(
+        self, crowd: Crowd, session: Session, poll: Poll, keys: Keys
+    ) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1], number=1)
+        session.commit()
+        later = NOW + timedelta(seconds=5)
+        cast(session, keys=keys, poll=poll, choices=[1], number=2, now=later)
+        vote = crowd.begin(crowd.vote, poll.id, [1], number=3)
+        crowd.wait_for_waiting(1)
+
+        session.commit()
+
+        assert vote.result() == "counted"
+        assert read_tally(session, poll.id).as_of == later
 
 
 class TestTwoEditors:

@@ -1,10 +1,12 @@
 """POST /v1/polls/{id}/votes: what becomes of a vote."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,6 +26,16 @@ NOTHING = {"ballot": 0, "tally_slot": 0, "tally_clock": 0}
 
 
 Send = Callable[..., TestResponse]
+
+
+@contextmanager
+def tallies_unreadable(engine: sa.Engine) -> Iterator[None]:
+    """Take away a column that the look at the results needs and the vote does not."""
+    with engine.execution_options(sqlite_write=True).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN position TO place"))
+    yield
+    with engine.execution_options(sqlite_write=True).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN place TO position"))
 
 
 class TestVote:
@@ -48,6 +60,16 @@ class TestVote:
 
         assert response.headers["Cache-Control"] == "private, no-store"
         assert not {"ETag", "Set-Cookie"} & set(response.headers.keys())
+
+    def test_ballot_that_is_in_is_never_answered_with_an_error(
+        self, send: Send, poll: Poll, engine: sa.Engine, session: Session
+    ) -> None:
+        # The database goes away between the vote's commit and the look at the results.
+        with tallies_unreadable(engine):
+            answer = told(send(poll), 201)
+
+        assert answer == {"status": "counted", "results": None}
+        assert held(session)["ballot"] == 1
 
     def test_ballot_is_of_the_tier_of_a_stored_token(self, send: Send, poll: Poll, session: Session) -> None:
         send(poll)

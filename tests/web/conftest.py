@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
+from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pollsvc.web.guards import public
+from pollsvc.web.headers import allow_framing, static_file
 from tests.factories import make_poll, make_site
 
 
@@ -41,3 +43,27 @@ def failing_app(make_app: Callable[..., Flask]) -> Callable[[Exception], Flask]:
 def stderr(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     """Read what was written to stderr since the last look."""
     return lambda: capsys.readouterr().err
+
+
+@pytest.fixture
+def page_client(make_app: Callable[..., Flask]) -> FlaskClient:
+    """A client of an application with pages of each kind under `/page/…` and files under `/file/…`."""
+    app = make_app()
+
+    def page(kind: str) -> Response:
+        if kind == "framed":
+            allow_framing(["https://b.example", "https://a.example"])
+        if kind == "framed-by-none":
+            allow_framing([])
+        response = Response("<!doctype html>", content_type="text/html; charset=utf-8")
+        if kind == "token":
+            response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+    def file(kind: str) -> Response:
+        static_file(is_forever=kind == "forever")
+        return Response("text", 404 if kind == "missing" else 200, content_type="text/javascript")
+
+    app.add_url_rule("/page/<kind>", "page", public(page))
+    app.add_url_rule("/file/<kind>", "file", public(file))
+    return app.test_client()

@@ -55,8 +55,11 @@ class TestJson:
             pytest.param('{"choices": [1e400]}', id="too large a number"),
             pytest.param(f'{{"choices": [{"9" * 3_000}]}}', id="3,000 digits"),
             pytest.param(nested(1_500), id="nested deeper than the stack"),
-            pytest.param('{"voter_token": "\\ud800"}', id="lone surrogate"),
-            pytest.param('{"voter_token": "\\udc00\\ud800"}', id="swapped surrogates"),
+            pytest.param('{"voter_token": "\\ud800"', id="lone surrogate, cut off"),
+            pytest.param('{"voter_token": "\\ud800", "n": NaN}', id="lone surrogate and NaN"),
+            pytest.param(
+                '{"voter_token": "\\ud800", "n": ' + "[" * 1_900 + "]" * 1_900 + "}", id="surrogate, deep"
+            ),
             pytest.param('{"voter_token": "a\nb"}', id="raw newline in a text"),
             pytest.param(b'{"voter_token": "\xff"}', id="not UTF-8"),
             pytest.param(b'\xef\xbb\xbf{"choices": [1]}', id="byte order mark"),
@@ -96,6 +99,8 @@ class TestJson:
             pytest.param('{"choices": [1], "Choices": [1]}', ["Choices"], id="another case"),
             pytest.param('{"choices": [1], "__proto__": {}}', ["__proto__"], id="prototype"),
             pytest.param('{"choices": [1], "": 1}', [""], id="unknown field without a name"),
+            pytest.param('{"choices": [1], "x\\ud800": 1}', ["x?"], id="unknown field with a lone surrogate"),
+            pytest.param('{"choices": ["\\udc00\\ud800"]}', ["choices.0"], id="swapped surrogates"),
         ],
     )
     def test_what_breaks_the_shape_is_named(

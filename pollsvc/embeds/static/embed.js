@@ -169,6 +169,11 @@ i { display: block; block-size: 100%; background: var(--a); }
 
     const isMine = choice => mine?.choices.includes(choice.id);
     const focus = () => root.querySelector("h2, input").focus();
+    const quiet = (label, act) => {
+      const button = h("button", {class: "quiet", type: "button"}, label);
+      button.addEventListener("click", () => { act(); focus(); });
+      return button;
+    };
     const heading = () => h("h2", {tabindex: -1, dir: "auto"}, poll.question);
     const tally = async () => call(path + "/results", null,
       poll.results_visibility === "after_vote" ? {"X-Voter-Token": await voter()} : {});
@@ -193,12 +198,11 @@ i { display: block; block-size: 100%; background: var(--a); }
     const showResult = message => {
       const isOpen = poll.status === "open";
       list = results && h("div", {class: "list"});
-      const change = mine && isOpen && poll.allow_change && h("button", {class: "quiet"}, "Change your answer");
       if (list) paint();
       show(heading(), list || h("p", {}, !isOpen || poll.results_visibility === "never" ? "The results of this poll are not published."
-        : `The results will be shown when the poll closes${poll.closes_at ? " on " + when(poll.closes_at) : ""}.`), change);
-      if (change) change.addEventListener("click", () => { showForm(); focus(); });
-      say(message || (mine ? "Your vote was counted." : "This poll is closed."));
+        : `The results will be shown when the poll closes${poll.closes_at ? " on " + when(poll.closes_at) : ""}.`),
+        isOpen && (!mine || poll.allow_change) && quiet(mine ? "Change your answer" : "Back to the vote", showForm));
+      say(message || (mine ? "Your vote was counted." : isOpen ? "" : "This poll is closed."));
       live();
     };
 
@@ -286,6 +290,7 @@ i { display: block; block-size: 100%; background: var(--a); }
           h("bdi", {}, choice.text))),
         h("p", {class: "error", id: "choices-error"})),
       consent);
+      if (results) form.append(" ", quiet("See results", showResult));
       form.addEventListener("focusin", () => voter().catch(() => {}), {once: true});
       // What was begun in the plain form.
       for (const input of host.querySelectorAll("input")) {
