@@ -1,5 +1,5 @@
 """For WSGI servers other than the one that ``pollsvc serve`` runs."""
 
-from pollsvc.app import create_app
+from pollsvc.app import create_checked_app
 
-app = create_app()
+app = create_checked_app()

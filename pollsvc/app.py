@@ -19,7 +19,7 @@ from pollsvc.articles.service import is_known_origin
 from pollsvc.config import Settings
 from pollsvc.consent import routes as consent
 from pollsvc.corrections import routes as corrections
-from pollsvc.db import db
+from pollsvc.db import db, remember_hash_key
 from pollsvc.embeds import files, identity, snippets
 from pollsvc.embeds import routes as embeds
 from pollsvc.polls import newsroom
@@ -67,6 +67,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     limiter = _wire_edge(app, settings)
     _wire_routes(app)
     limits.apply_limits(app, limiter)
+    return app
+
+
+def create_checked_app() -> Flask:
+    """Make the application for a server of one's own, which has not made the checks of `pollsvc serve`.
+
+    :raises WrongHashKey: if the database belongs to another hash key.
+    """
+    app = create_app()
+    with app.app_context():
+        remember_hash_key(db.writing, app.extensions["pollsvc"].keys)
+        db.writing.commit()
+        # The server may fork after this: a connection must not be shared with its parent.
+        db.engine.dispose()
     return app
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import orjson
 from flask import Request
+from werkzeug.exceptions import BadRequest
 
 from pollsvc.errors import NotAuthenticated
 from pollsvc.voters import service
 from pollsvc.voters.schemas import RenewVoterSchema, VoterTokenSchema
 from pollsvc.voters.service import Tier, VoterToken
-from pollsvc.web.api import JSONBlueprint
+from pollsvc.web.api import JSONBlueprint, load_object
 from pollsvc.web.guards import public
 from pollsvc.web.limits import limited
 from pollsvc.web.state import keys, now
@@ -50,8 +50,7 @@ def _token_in(request: Request) -> str | None:
     if not request.is_json:
         return None
     try:
-        body = orjson.loads(request.get_data(cache=True))
-    except orjson.JSONDecodeError:
+        token = load_object(request.get_data(cache=True)).get("voter_token")
+    except BadRequest:
         return None
-    token = body.get("voter_token") if isinstance(body, dict) else None
     return token if isinstance(token, str) and len(token) <= 400 else None

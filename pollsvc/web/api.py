@@ -77,15 +77,23 @@ class JSONParser(FlaskParser):
             return {}
         if not core.is_json(req.mimetype):
             raise UnsupportedMediaType
-        try:
-            loaded = orjson.loads(body) if body else {}
-        except orjson.JSONDecodeError as error:
-            if not _SURROGATE.search(body):
-                raise BadRequest from error
-            loaded = _load_with_surrogates(body)
-        if not isinstance(loaded, dict):
-            raise BadRequest
-        return loaded
+        return load_object(body) if body else {}
+
+
+def load_object(body: bytes) -> dict[str, Any]:
+    """Read a body's one object. Whoever looks into a body reads it by this, so that nobody sees another one.
+
+    :raises BadRequest: if it is anything else.
+    """
+    try:
+        loaded = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if not _SURROGATE.search(body):
+            raise BadRequest from error
+        loaded = _load_with_surrogates(body)
+    if not isinstance(loaded, dict):
+        raise BadRequest
+    return loaded
 
 
 def _load_with_surrogates(body: bytes) -> Any:

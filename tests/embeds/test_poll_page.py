@@ -87,6 +87,20 @@ class TestForm:
         assert "<script>" not in page.replace('<script defer src="/embed/frame.js"></script>', "")
         assert faults_of(page) == []
 
+    @pytest.mark.parametrize(
+        ("visibility", "is_shown"),
+        [("always", True), ("after_vote", False), ("after_close", False), ("never", False)],
+    )
+    def test_shows_the_results_beneath_where_they_are_for_all(
+        self, client: FlaskClient, session: Session, visibility: str, *, is_shown: bool
+    ) -> None:
+        poll = new_poll(session, results_visibility=visibility)
+
+        page = client.get(address(poll)).text
+
+        assert ("(0 Votes)" in page) is is_shown
+        assert ("See results" in page) is is_shown
+
     @pytest.mark.parametrize("visibility", ["always", "after_vote", "after_close", "never"])
     def test_has_its_tags_in_order(self, client: FlaskClient, session: Session, visibility: str) -> None:
         poll = new_poll(session, results_visibility=visibility)

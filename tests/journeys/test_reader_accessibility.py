@@ -72,6 +72,7 @@ class TestPlainPages:
     def test_of_a_poll_in_each_state(self, page: Page, publish: Callable[..., Published]) -> None:
         article = publish(kind="multiple", choices=["Bell", "Horn", "Drum"], max_choices=2)
         page.goto(article.poll_url)
+        page.get_by_text("See results").click()
         assert findings(page) == []
 
         page.get_by_role("button", name="Vote").click()
@@ -125,7 +126,7 @@ class TestTargets:
 
     SMALL = """() => [...document.querySelectorAll("pollsvc-poll, body")]
       .flatMap(host => [...(host.shadowRoot || host).querySelectorAll(
-        "button, input, textarea, p > a:only-child, .links a, .pollsvc-links a")])
+        "button, input, textarea, p > a:only-child, .links a, .pollsvc-links a, summary")])
       .filter(each => each.checkVisibility() && !each.closest("label"))
       .filter(each => each.getBoundingClientRect().height < 24 || each.getBoundingClientRect().width < 24)
       .map(each => each.outerHTML)"""

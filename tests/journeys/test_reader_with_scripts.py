@@ -117,13 +117,20 @@ class TestReader:
         assert page.locator("li p").all_inner_texts() == ["Yes: 99% (635 Votes)", "No: 1% (8 Votes)"]
 
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-    def test_reads_what_was_promised_after_the_poll_closed(self, page: Page, demo: Article) -> None:
-        demo.newsroom.call("POST", f"/v1/polls/{demo.poll_id}/close", {})
+    def test_reads_what_was_promised_before_the_vote_and_after_the_poll_closed(
+        self, watcher: Watcher, demo: Article
+    ) -> None:
+        promised = ["Yes: 99% (634 Votes)", "No: 1% (8 Votes)"]
+        poll = demo.opened(watcher.page())
+        poll.get_by_role("button", name="See results").click()
+        assert lines_of(poll) == promised
 
-        poll = demo.opened(page)
+        demo.newsroom.call("POST", f"/v1/polls/{demo.poll_id}/close", {})
+        # In a fresh profile: a browser may show what it read in the last two seconds.
+        poll = demo.opened(watcher.page())
 
         expect(status_of(poll)).to_have_text("This poll is closed.")
-        assert lines_of(poll) == ["Yes: 99% (634 Votes)", "No: 1% (8 Votes)"]
+        assert lines_of(poll) == promised
 
 
 class TestPollElement:
@@ -142,6 +149,28 @@ class TestPollElement:
         assert page.evaluate(place) == pytest.approx(before, abs=0.5)
         assert page.evaluate(SHIFTS) == 0
         assert focused(page) == "Should the ferry ring?"
+
+    def test_shows_the_results_before_the_vote_and_leads_back_to_it(
+        self, page: Page, article: Published
+    ) -> None:
+        poll = article.opened(page)
+        poll.get_by_role("button", name="See results").click()
+        assert lines_of(poll) == ["Yes: 0% (0 Votes)", "No: 0% (0 Votes)"]
+        assert focused(page) == "Should the ferry ring?"
+        poll.get_by_role("button", name="Back to the vote").click()
+
+        vote(poll, "No")
+
+        expect(status_of(poll)).to_have_text(COUNTED)
+        assert lines_of(poll) == ["Yes: 0% (0 Votes)", "No: 100% (1 Vote)"]
+
+    @pytest.mark.parametrize("visibility", ["after_vote", "after_close", "never"])
+    def test_shows_no_results_before_the_vote_where_they_are_not_for_all(
+        self, page: Page, publish: Callable[..., Published], visibility: str
+    ) -> None:
+        poll = publish(results_visibility=visibility).opened(page)
+
+        expect(poll.get_by_role("button")).to_have_text(["Vote"])
 
     def test_asks_for_an_answer_beside_the_choices(self, page: Page, article: Published) -> None:
         poll = article.opened(page)

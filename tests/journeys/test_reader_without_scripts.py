@@ -101,6 +101,15 @@ class TestReaderOfAPublisher:
         expect(page.get_by_role("link", name="Back to the article")).to_have_attribute("href", article.url)
         assert article.voters() == 1
 
+    def test_reads_the_results_before_the_vote(self, page: Page, article: Published) -> None:
+        page.goto(article.poll_url)
+        expect(page.locator("li").first).to_be_hidden()
+
+        page.get_by_text("See results").click()
+
+        expect(page.locator("li").first).to_be_visible()
+        assert lines_of(page) == ["Yes: 0% (0 Votes)", "No: 0% (0 Votes)"]
+
     def test_is_asked_once_more_where_the_article_hides_its_origin(
         self, page: Page, article: Published
     ) -> None:

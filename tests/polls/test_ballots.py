@@ -96,6 +96,16 @@ class TestFirstVote:
 
         assert session.scalars(sa.select(TallyClock.changed_at)).one() == NOW
 
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_clock_is_touched_once_a_second(self, session: Session, poll: Poll, keys: Keys) -> None:
+        cast(session, keys=keys, poll=poll, choices=[1], number=1)
+        session.commit()
+
+        cast(session, keys=keys, poll=poll, choices=[1], number=2)
+
+        # A row that was locked or written by a later transaction bears its number.
+        assert session.scalars(sa.text("SELECT CAST(xmax AS text) FROM tally_clock")).one() == "0"
+
     def test_slots_are_many(self, session: Session, poll: Poll, keys: Keys) -> None:
         for number in range(60):
             cast(session, keys=keys, poll=poll, choices=[1], number=number)

@@ -3,6 +3,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
@@ -122,6 +123,16 @@ class TestEditPoll:
 
         assert caught.value.extra == {"current": {"version": 2}}
         assert poll.question == "Really?"
+
+    def test_poll_is_read_anew_by_who_knew_it_before(
+        self, session: Session, poll: Poll, engine: sa.Engine
+    ) -> None:
+        with Session(engine.execution_options(sqlite_write=True)) as other:
+            edit(other, poll, question="Really?")
+            other.commit()
+
+        with pytest.raises(StaleVersion):
+            edit(session, poll, version=poll.version, question="Really not?")
 
     @pytest.mark.parametrize(
         ("changes", "field"),

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
-from pollsvc.polls.models import Poll
+from pollsvc.polls.models import Poll, TallySlot
 from pollsvc.polls.statements import change_ballot, insert_ballot
 from pollsvc.polls.verdicts import NewBallot, Verdict
 from tests.conftest import NOW
@@ -84,6 +85,15 @@ class TestChangeBallot:
         assert verdict == Verdict("open", is_counted, [1], True)
         counts = {choice: (1, int(choice == change[0])) for choice in change}
         assert counted_by_slots(session, poll.id) == counted_by_ballots(session, poll.id) == counts
+
+    def test_touches_no_count_that_stays(self, session: Session, site: Site) -> None:
+        poll = made_of(session, {})
+        insert_ballot(session, ballot(poll, [1, 2], slot=3))
+
+        change_ballot(session, ballot(poll, [1, 3], slot=5))
+
+        slots = session.execute(select(TallySlot.choice_id, TallySlot.slot))
+        assert {(choice, slot) for choice, slot in slots} == {(1, 3), (2, 3), (2, 5), (3, 5)}
 
     def test_makes_no_ballot_where_there_is_none(self, session: Session, site: Site) -> None:
         poll = made_of(session, {})

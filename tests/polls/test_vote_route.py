@@ -18,7 +18,7 @@ from pollsvc.polls.service import close_poll, withdraw_poll
 from tests.conftest import NOW
 from tests.factories import ACTOR, make_poll
 from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots, held
-from tests.polls.http import refusal, told, vote
+from tests.polls.http import refusal, statements_sent, told, vote
 from tests.web.problems import fields_of, read_problem
 
 A_DAY = timedelta(days=1)
@@ -33,9 +33,11 @@ def tallies_unreadable(engine: sa.Engine) -> Iterator[None]:
     """Take away a column that the look at the results needs and the vote does not."""
     with engine.execution_options(sqlite_write=True).begin() as connection:
         connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN position TO place"))
-    yield
-    with engine.execution_options(sqlite_write=True).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN place TO position"))
+    try:
+        yield
+    finally:
+        with engine.execution_options(sqlite_write=True).begin() as connection:
+            connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN place TO position"))
 
 
 class TestVote:
@@ -75,6 +77,13 @@ class TestVote:
         send(poll)
 
         assert session.scalars(select(Ballot.tier)).all() == ["storage"]
+
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_takes_one_statement_and_two_for_the_results(self, send: Send, poll: Poll) -> None:
+        with statements_sent() as sent:
+            told(send(poll), 201)
+
+        assert len(sent) == 3, sent
 
     def test_same_ballot_again_is_already_counted(self, send: Send, poll: Poll) -> None:
         first = told(send(poll), 201)

@@ -139,6 +139,20 @@ class TestVotes:
 
         assert answers == [201, 200, 429]
 
+    def test_are_counted_for_the_voter_who_votes_however_the_body_is_written(
+        self, make_app: App, poll_url: str, keys: Keys
+    ) -> None:
+        client = make_app(limit_votes_per_voter="1/minute").test_client()
+        # Of a name given twice the last counts; the lone surrogate before it takes the reading another way.
+        body = f'{{"voter_token": "\\ud800", "choices": [1], "voter_token": "{make_voter_token(keys)}"}}'
+
+        answers = [
+            client.post(f"{poll_url}/votes", data=body, content_type="application/json").status_code
+            for _ in range(2)
+        ]
+
+        assert answers == [201, 429]
+
     def test_without_a_valid_token_are_counted_by_network_alone(self, make_app: App, poll_url: str) -> None:
         client = make_app(limit_votes_per_voter="1/minute").test_client()
         body = {"choices": [1], "voter_token": "forged"}
