@@ -110,11 +110,11 @@ def _authenticate(secret: str, now: datetime) -> Actor | None:
         return None
     if staff_service.is_use_due(token, now):
         try:
-            staff_service.note_use(db.writing, token.id, now)
-            db.writing.commit()
+            staff_service.note_use(db.noting, token.id, now)
+            db.noting.commit()
         except SQLAlchemyError:
-            # A busy database is no reason to turn the newsroom away; the next call notes it.
-            db.writing.rollback()
+            # A busy database is no reason to let the newsroom wait; the next call notes it.
+            db.noting.rollback()
     return Actor(f"token:{token.id}", token.name, frozenset(token.scopes))
 
 

@@ -212,9 +212,16 @@ def keys() -> None:
 
 
 @main.command()
-def demo() -> None:
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port it will be served on.",
+)
+def demo(port: int) -> None:
     """Make the demo article's content where there is none, and print how to call the API."""
-    settings = _settings()
+    settings = _settings({PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{port}"})
     path = settings.instance / "demo-token"
     with _session(settings) as session:
         demo_content.make_demo(session, settings.keys(), settings.public_url, _now())

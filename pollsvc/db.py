@@ -134,6 +134,7 @@ class Database(SQLAlchemy):
             )
             self.engines["writing"] = engine.execution_options(sqlite_write=True)
             self.engines["voting"] = engine.execution_options(**vote_options)
+            self.engines["noting"] = engine.execution_options(sqlite_write=True, sqlite_patience=0)
 
     def get_session(self, name: str = "default") -> Session:
         """The session of that name, on the engine of that name, closed with the application context."""
@@ -145,6 +146,11 @@ class Database(SQLAlchemy):
     def writing(self) -> Session:
         """The session for changes."""
         return self.get_session("writing")
+
+    @property
+    def noting(self) -> Session:
+        """The session for what is worth a line but no wait: where another one is writing, it is refused."""
+        return self.get_session("noting")
 
     @property
     def voting(self) -> Session:
@@ -188,8 +194,16 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        is_write = connection.get_execution_options().get("sqlite_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+        options = connection.get_execution_options()
+        patience = options.get("sqlite_patience")
+        if patience is not None:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("sqlite_write") else "BEGIN")
+        finally:
+            # The connection goes back to the pool with the patience of all.
+            if patience is not None:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
 
 
 def pragmas(connection: Any, *, foreign_keys: str) -> None:

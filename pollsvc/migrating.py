@@ -67,7 +67,10 @@ def migrations_folder() -> Path:
 
 
 def _prepare_sqlite(engine: sa.Engine) -> None:
-    Path(str(engine.url.database)).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(str(engine.url.database))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Ours alone to read; SQLite gives the files beside it the same mode.
+    path.touch(mode=0o600)
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,6 +39,7 @@ WATCH = 0.1
 #: A worker that lived for so many seconds was well; its death is no reason to wait before the next one.
 HEALTHY = 5.0
 LONGEST_PAUSE = 10.0
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a folder that only we can read)
 
 
 class Server(MPServer):
@@ -116,7 +118,9 @@ def serve(
         everything imported, up within a fifth of a second; the factory is called in each worker.
     :param address: see :func:`free_address`.
     """
-    metrics_folder = tempfile.mkdtemp(prefix="pollsvc-metrics-")
+    # In memory where there is such a folder: each worker maps these files, and a full disk under one would kill it.
+    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    metrics_folder = tempfile.mkdtemp(prefix="pollsvc-metrics-", dir=memory)
     # Before the application imports prometheus_client, which looks for it once.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
     try:

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import idna
 
@@ -233,7 +233,8 @@ def _canonical_query(query: str) -> str:
         # Name and value apart, so that no composition reaches over the sign between them.
         name, equals, value = parameter.partition("=")
         name = _normalised(name, _SAFE_IN_QUERY)
-        if not _is_dropped(name.lower()):
+        # Links in newsletters carry their reader's address, which no article needs and nothing here may keep.
+        if not _is_dropped(name.lower()) and "@" not in unquote(value):
             parameters.append((name, equals + _normalised(value, _SAFE_IN_QUERY)))
     # By name only: the order of values of one name can mean something.
     parameters.sort(key=lambda parameter: parameter[0])

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.articles.service import create_site, edit_site
+from pollsvc.consent.service import publish_text
 from pollsvc.keys import Keys
 from pollsvc.polls.ballots import cast_vote
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Kind, Poll, Visibility
-from pollsvc.polls.service import NewPoll, create_poll
+from pollsvc.polls.service import NewPoll, create_poll, edit_poll
 from pollsvc.voters.service import Tier, Voter
 
 NAME = "The Tarrowby Courier"
@@ -25,21 +26,27 @@ _ACTOR = "demo"
 
 
 def make_demo(session: Session, keys: Keys, public_url: str, now: datetime) -> Poll:
-    """Make the demo site and its poll where there is none; what is there is kept.
+    """Make the demo site and its poll where there is none; what is there is kept, and follows to another address.
 
-    :param public_url: where the service is reached; another one than before becomes an alias of the site.
+    :param public_url: where the service is reached; where it was reached before stays an alias of the site.
     """
     origins = [public_url]
     if "//127.0.0.1" in public_url:
         origins.append(public_url.replace("//127.0.0.1", "//localhost"))
+    links = {name: f"{public_url}/demo/{name.removesuffix('_url')}" for name in _LINKS}
     site = session.scalar(select(Site).where(Site.name == NAME))
     if site is None:
-        links = {name: f"{public_url}/demo/{name.removesuffix('_url')}" for name in _LINKS}
-        site = create_site(session, name=NAME, origins=origins, actor=_ACTOR, now=now, **links)
-    known = [row.origin for row in site.origins]
-    if missing := [origin for origin in origins if origin not in known]:
-        edit_site(session, site.id, {"origins": [*missing, *known]}, actor=_ACTOR, now=now)
-    return find_demo_poll(session) or _make_poll(session, keys, public_url, now)
+        create_site(session, name=NAME, origins=origins, actor=_ACTOR, now=now, **links)
+        return _make_poll(session, keys, public_url, now)
+    others = [row.origin for row in site.origins if row.origin not in origins]
+    edit_site(session, site.id, {"origins": [*origins, *others], **links}, actor=_ACTOR, now=now)
+    poll = find_demo_poll(session) or _make_poll(session, keys, public_url, now)
+    shown = poll.consent_text
+    if shown is not None and shown.privacy_url != links["privacy_url"]:
+        # The text's links moved: what readers are shown from now on is another version.
+        text = publish_text(session, site_id=site.id, body=shown.body, actor=_ACTOR, now=now)
+        edit_poll(session, poll.id, {"consent_text_id": text.id}, version=None, actor=_ACTOR, now=now)
+    return poll
 
 
 def find_demo_poll(session: Session) -> Poll | None:

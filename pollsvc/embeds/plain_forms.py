@@ -11,6 +11,7 @@ import marshmallow as ma
 from flask import request
 from marshmallow import ValidationError
 from marshmallow.validate import Length, Range
+from werkzeug.exceptions import UnsupportedMediaType
 
 from pollsvc.errors import Invalid
 from pollsvc.polls.schemas import MOST_CHOICES
@@ -61,6 +62,10 @@ class PlainForm:
         return self.sent.get("form_token") or issue_form_token(keys(), now())
 
 
+#: How browsers send a form.
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
 class VoteFormSchema(FormSignalsSchema):
     """A ballot and, beside it, a sign-up. The sign-up is checked when it is recorded: the vote stands without it."""
 
@@ -94,6 +99,8 @@ def plain_form(schema: type[ma.Schema], *, cap: int = DEFAULT_CAP) -> Callable[[
 
 
 def _read(schema: ma.Schema) -> PlainForm:
+    if request.mimetype and request.mimetype not in _FORM_TYPES:
+        raise UnsupportedMediaType
     sent: dict[str, Any] = {}
     for name, texts in request.form.lists():
         is_list = isinstance(schema.fields.get(name), ma.fields.List)

@@ -143,7 +143,9 @@ class PollPage:
             article_url=shown["article_urls"][0],
             **context,
         )
-        return remember(make_response(html, code), self.reader)
+        response = make_response(html, code)
+        # Asked by a foreign page, the browser may have left our cookie out: a new one would take the reader's place.
+        return response if state == "confirm" else remember(response, self.reader)
 
     def _receipt(self, vote: Vote) -> str:
         return issue_receipt(keys(), now(), str(self.poll.id), asdict(vote))

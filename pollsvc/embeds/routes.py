@@ -8,6 +8,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, g, render_template, request
 from marshmallow import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
 
 from pollsvc.articles.service import locate_article
 from pollsvc.consent.service import record_consent
@@ -43,8 +44,23 @@ def error_page(problem: Problem) -> str:
         status=problem.status,
         title=problem.title,
         detail=problem.detail,
+        errors=problem.errors,
+        action=request.path,
+        kept=_typed(),
         request_id=g.get("request_id"),
     )
+
+
+def _typed() -> list[tuple[str, str]]:
+    """What a form held that could not be answered with itself: the page offers to send it again."""
+    if request.blueprint != blueprint.name or request.method != "POST":
+        return []
+    try:
+        # Not the identity: a foreign page could have planted one, which our own page would then make good.
+        return [item for item in request.form.items(multi=True) if item[0] != identity.FIELD]
+    except HTTPException:
+        # Too large, or no form at all: then there is nothing to keep.
+        return []
 
 
 @blueprint.get("/embed/polls/<uuid:poll_id>")
@@ -158,7 +174,8 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
     """Record a ticked box in a transaction of its own. What goes wrong is told, never raised: the vote stands."""
     if not is_accepted(form.sent):
         return None
-    email = form.sent.get("email", "")
+    # An address longer than any is not carried along in the receipt.
+    email = form.sent.get("email", "")[:320]
     if not spend("consents"):
         return SignUp("Too many sign-ups came from your network. Please try again in a minute.", email)
     suspect = form.is_suspect

@@ -154,7 +154,8 @@ def export_csv(poll_id: uuid.UUID) -> Response:
     poll = service.get_poll(db.session, poll_id)
     tally = read_tally(db.session, poll_id)
     sheet = io.StringIO()
-    rows = csv.writer(sheet)
+    # Quoted, so that a spreadsheet which splits at semicolons too finds no cell within a cell.
+    rows = csv.writer(sheet, quoting=csv.QUOTE_NONNUMERIC)
     rows.writerow(["poll_id", "question", "choice_id", "choice", "votes", "percent", "total_voters", "as_of"])
     for count in tally.choices:
         texts = [defuse_csv_cell(poll.question), count.id, defuse_csv_cell(count.text)]

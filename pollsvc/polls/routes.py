@@ -124,7 +124,7 @@ def _has_voted(token: str | None, poll: Poll) -> bool:
 def _identity(reading: PollReading) -> tuple[object, ...]:
     """What an entity tag stands for: what is shown and the counts, but not when they last changed."""
     poll = reading.poll
-    return (str(poll.id), poll.version, reading.status, _counts(reading.results))
+    return (str(poll.id), poll.version, reading.status, reading.article_urls, _counts(reading.results))
 
 
 def _counts(tally: Tally | None) -> list[int]:

@@ -64,7 +64,7 @@ _DETAILS = {
     405: "This address does not take this method; the Allow field names those it takes.",
     411: "Send a Content-Length: a body of unknown length is not read.",
     413: "The body is larger than this address takes.",
-    415: "Send JSON with Content-Type: application/json.",
+    415: "This address does not take this Content-Type: the API takes application/json, forms are sent as forms.",
     429: "Too many requests. Wait a moment, then send the same request again.",
     500: "Something failed on our side. It has been noted, and nothing was stored.",
 }
@@ -173,7 +173,8 @@ def note(error: Exception, problem: Problem) -> None:
         error=type(error).__name__,
         cause=type(origin).__name__ if origin else None,
         route=str(request.url_rule) if request.url_rule else None,
-        trace="".join(traceback.format_tb(error.__traceback__)),
+        # A busy or absent database fails every request in the same known place; a full disk needs no longer log.
+        trace="" if problem.status == 503 else "".join(traceback.format_tb(error.__traceback__)),
     )
 
 

@@ -1,6 +1,6 @@
 import contextlib
 import dataclasses
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -395,3 +395,9 @@ class TestAuthorityOf:
     def test_address_with_a_path_is_refused(self) -> None:
         with pytest.raises(InvalidUrl, match="without a path"):
             authority_of(STORY)
+
+
+class TestReadersAddress:
+    @pytest.mark.parametrize("query", ["email=ada@reader.example", "u=ada%40reader.example", "x=%2540&m=a@b"])
+    def test_in_a_link_of_a_newsletter_is_left_out(self, query: str) -> None:
+        assert "@" not in unquote(parse_article_url(f"https://news.example/a?{query}").path_and_query)

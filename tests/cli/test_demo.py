@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pollsvc.polls.models import Ballot
+from pollsvc.articles.models import Site
+from pollsvc.polls.models import Ballot, Poll
 from pollsvc.polls.tallies import read_tally
 from pollsvc.staff.models import StaffToken
 from pollsvc.staff.service import find_token, revoke_token
@@ -34,6 +35,25 @@ class TestDemo:
         token = (here / "instance" / "demo-token").read_text().strip()
         assert f'curl -H "Authorization: Bearer {token}" http://localhost/v1/polls\n' in second.stdout
         assert stat.S_IMODE((here / "instance" / "demo-token").stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_follows_to_another_port(self, run_on: Run, session: Session) -> None:
+        run_on("demo", POLLSVC_PUBLIC_URL=None)
+
+        done = run_on("demo", "--port", "9000", POLLSVC_PUBLIC_URL=None)
+
+        assert "http://127.0.0.1:9000/v1/polls\n" in done.stdout
+        poll = session.scalars(select(Poll)).one()
+        site = session.scalars(select(Site)).one()
+        assert [article.url for article in poll.articles] == ["http://127.0.0.1:9000/"]
+        assert poll.consent_text
+        assert {poll.consent_text.privacy_url, site.privacy_url} == {"http://127.0.0.1:9000/demo/privacy"}
+        assert [row.origin for row in site.origins] == [
+            "http://127.0.0.1:9000",
+            "http://localhost:9000",
+            "http://127.0.0.1:8000",
+            "http://localhost:8000",
+        ]
 
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     def test_a_lost_or_revoked_token_is_made_anew(self, run_on: Run, session: Session, here: Path) -> None:

@@ -38,7 +38,8 @@ class _Reader(HTMLParser):
         if tag not in _EMPTY:
             self.open.append(tag)
         if tag == "form":
-            self.forms.append(Form(str(given["action"]), str(given["method"])))
+            # Without an address it goes to the page's own.
+            self.forms.append(Form(given.get("action") or "", str(given["method"])))
         elif tag == "button":
             self.forms[-1].buttons += 1
         elif tag == "textarea":

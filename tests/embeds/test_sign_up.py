@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,41 +10,21 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from werkzeug.test import TestResponse
 
-from pollsvc.consent.models import ConsentEvent, Subscriber
+from pollsvc.consent.models import Subscriber
 from pollsvc.keys import Keys
 from pollsvc.polls import service
 from pollsvc.polls.models import Ballot, Poll
 from pollsvc.web.forms import issue_form_token
 from pollsvc.web.limits import spend
-from tests.embeds.pages import faults_of, form_of, has_form
-from tests.embeds.visits import OURS, SITE, address, new_poll, post
-from tests.factories import ACTOR, ARTICLE_URL, make_consent_text, make_site
+from tests.embeds.pages import form_of
+from tests.embeds.visits import EMAIL, OURS, SITE, address, ballots, consents, new_poll, post, sign_up
+from tests.factories import ACTOR, ARTICLE_URL, make_consent_text
 from tests.ports import free_port
 
-EMAIL = "ada@reader.example"
 TODAY = datetime.now(UTC)
 TAKEN = "Your vote was counted. Your email address has arrived: thank you."
 NOT_TAKEN = "Your vote was counted. Your email address was not taken."
-
-
-def events(session: Session) -> list[ConsentEvent]:
-    session.rollback()
-    return list(session.scalars(select(ConsentEvent)))
-
-
-def ballots(session: Session) -> list[list[int]]:
-    session.rollback()
-    return list(session.scalars(select(Ballot.choices)))
-
-
-def sign_up(client: FlaskClient, poll: Poll, *, origin: str = OURS, **changes: Any) -> TestResponse:
-    """Vote Yes with the box ticked, and read the page that follows."""
-    assert poll.consent_text
-    fields = {"choices": "1", "accepted": "true", "email": EMAIL, "text_id": str(poll.consent_text.id)}
-    answer = post(client, poll, origin=origin, **(fields | changes))
-    return client.get(answer.headers["Location"]) if answer.status_code == 303 else answer
 
 
 @contextmanager
@@ -81,7 +60,7 @@ class TestTicked:
 
         assert page.status_code == 200
         assert TAKEN in page.text
-        (event,) = events(session)
+        (event,) = consents(session)
         assert poll.consent_text
         assert event.text_hash == poll.consent_text.body_hash
         assert event.article_id == poll.articles[0].id
@@ -103,7 +82,7 @@ class TestTicked:
 
         sign_up(client, poll, article_url=f"{SITE}/second")
 
-        (event,) = events(session)
+        (event,) = consents(session)
         assert event.article_id == next(each.id for each in poll.articles if each.url.endswith("second"))
 
     @pytest.mark.parametrize(
@@ -121,7 +100,7 @@ class TestTicked:
         page = sign_up(client, poll, article_url=named)
 
         assert TAKEN in page.text
-        assert [event.article_id for event in events(session)] == [poll.articles[0].id]
+        assert [event.article_id for event in consents(session)] == [poll.articles[0].id]
 
     def test_to_a_text_superseded_since_is_recorded_as_read(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -135,7 +114,7 @@ class TestTicked:
         page = sign_up(client, poll, text_id=str(old.id))
 
         assert TAKEN in page.text
-        assert [event.text_id for event in events(session)] == [old.id]
+        assert [event.text_id for event in consents(session)] == [old.id]
 
     def test_beside_a_second_vote_is_taken_though_the_vote_is_not(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -147,7 +126,7 @@ class TestTicked:
         assert page.status_code == 409
         assert "Your first vote stands. Your email address has arrived: thank you." in page.text
         assert ballots(session) == [[2]]
-        assert len(events(session)) == 1
+        assert len(consents(session)) == 1
 
     def test_beside_a_vote_that_a_closed_poll_refuses_is_not(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -157,7 +136,7 @@ class TestTicked:
 
         sign_up(client, poll)
 
-        assert events(session) == []
+        assert consents(session) == []
 
 
 class TestUnticked:
@@ -169,141 +148,8 @@ class TestUnticked:
 
         assert "Your vote was counted.</p>" in page.text
         assert ballots(session) == [[1]]
-        assert events(session) == []
+        assert consents(session) == []
         assert session.scalars(select(Subscriber)).all() == []
-
-
-class TestWrongAddress:
-    @pytest.mark.parametrize(
-        ("email", "sentence"),
-        [
-            pytest.param("", "Enter your email address.", id="none"),
-            pytest.param("   ", "Enter your email address.", id="blank"),
-            pytest.param("nobody", "This is not an email address", id="without an @"),
-            pytest.param("a@b", "This is not an email address", id="without a domain"),
-            pytest.param("a b@reader.example", "This is not an email address", id="with a space"),
-            pytest.param("ada@reader.example\u0000", "This is not an email address", id="with a NUL"),
-            pytest.param("x" * 400 + "@reader.example", "This is not an email address", id="too long"),
-        ],
-    )
-    def test_is_told_beside_the_field_and_the_vote_stands(
-        self, client: FlaskClient, session: Session, poll: Poll, email: str, *, sentence: str
-    ) -> None:
-        page = sign_up(client, poll, email=email)
-
-        assert page.status_code == 200
-        assert NOT_TAKEN in page.text
-        assert f'id="retry-email-error">{sentence}' in page.text
-        assert form_of(page.text).fields["email"] == [email]
-        assert ballots(session) == [[1]]
-        assert events(session) == []
-
-    def test_is_escaped_where_it_is_shown_again(self, client: FlaskClient, poll: Poll) -> None:
-        hostile = "\"><script>alert('1')</script>"
-
-        page = sign_up(client, poll, email=hostile)
-
-        assert "<script>alert" not in page.text
-        assert form_of(page.text).fields["email"] == [hostile]
-        assert faults_of(page.text) == []
-
-    @pytest.mark.parametrize("visibility", ["always", "after_vote"])
-    def test_is_mended_without_a_second_vote_and_without_a_cookie(
-        self, stranger: FlaskClient, session: Session, visibility: str
-    ) -> None:
-        poll = new_poll(session, results_visibility=visibility)
-        form = form_of(sign_up(stranger, poll, email="nobody").text)
-
-        answer = stranger.post(form.action, data=form.filled(email=EMAIL), headers={"Origin": OURS})
-
-        page = stranger.get(answer.headers["Location"])
-        assert TAKEN in page.text
-        assert "Your answer" in page.text
-        assert not has_form(page.text)
-        assert ballots(session) == [[1]]
-        assert len(events(session)) == 1
-
-    def test_may_be_wrong_once_more(self, client: FlaskClient, session: Session, poll: Poll) -> None:
-        form = form_of(sign_up(client, poll, email="nobody").text)
-
-        answer = client.post(form.action, data=form.filled(email="still nobody"), headers={"Origin": OURS})
-
-        page = client.get(answer.headers["Location"]).text
-        assert NOT_TAKEN in page
-        assert form_of(page).fields["email"] == ["still nobody"]
-        assert events(session) == []
-
-    def test_is_given_up_by_taking_the_tick_away(
-        self, client: FlaskClient, session: Session, poll: Poll
-    ) -> None:
-        form = form_of(sign_up(client, poll, email="nobody").text)
-        del form.fields["accepted"]
-
-        answer = client.post(form.action, data=form.filled(), headers={"Origin": OURS})
-
-        page = client.get(answer.headers["Location"]).text
-        assert "Your vote was counted.</p>" in page
-        assert not has_form(page)
-        assert events(session) == []
-
-    def test_is_mended_after_the_receipt_ran_out(
-        self, client: FlaskClient, session: Session, poll: Poll
-    ) -> None:
-        form = form_of(sign_up(client, poll, email="nobody").text)
-
-        answer = client.post(
-            form.action, data=form.filled(email=EMAIL, receipt="too old"), headers={"Origin": OURS}
-        )
-
-        page = client.get(answer.headers["Location"]).text
-        assert TAKEN in page
-        assert len(events(session)) == 1
-
-    def test_mended_on_a_foreign_page_is_asked_for_once_more(
-        self, client: FlaskClient, session: Session, poll: Poll
-    ) -> None:
-        form = form_of(sign_up(client, poll, email="nobody").text)
-
-        answer = client.post(form.action, data=form.filled(email=EMAIL), headers={"Origin": "null"})
-
-        again = form_of(answer.text)
-        assert again.fields["choices"] == ["1"]
-        assert again.fields["email"] == [EMAIL]
-        assert events(session) == []
-
-
-class TestUnknownText:
-    @pytest.mark.parametrize("which", ["left out", "made up", "no id", "of another site"])
-    def test_is_not_recorded_and_the_poll_s_own_is_offered(
-        self, client: FlaskClient, session: Session, poll: Poll, which: str
-    ) -> None:
-        other = make_site(session, name="Other", origins=["https://other.example"])
-        foreign = make_consent_text(session, site=other)
-        session.commit()
-        text_ids = {
-            "left out": "",
-            "made up": "00000000-0000-7000-8000-000000000000",
-            "no id": "the newsletter",
-            "of another site": str(foreign.id),
-        }
-
-        page = sign_up(client, poll, text_id=text_ids[which])
-
-        assert NOT_TAKEN in page.text
-        assert poll.consent_text
-        assert form_of(page.text).fields["text_id"] == [str(poll.consent_text.id)]
-        assert ballots(session) == [[1]]
-        assert events(session) == []
-
-    def test_of_a_poll_without_one_is_told(self, client: FlaskClient, session: Session) -> None:
-        poll = new_poll(session, has_site_text=False)
-
-        answer = post(client, poll, choices="1", accepted="true", email=EMAIL)
-
-        page = client.get(answer.headers["Location"]).text
-        assert NOT_TAKEN in page
-        assert not has_form(page)
-        assert ballots(session) == [[1]]
 
 
 class TestSuspicion:
@@ -333,7 +179,7 @@ class TestSuspicion:
         page = sign_up(client, poll, website=website, form_token=token)
 
         assert TAKEN in page.text
-        assert [event.is_suspect for event in events(session)] == [is_suspect]
+        assert [event.is_suspect for event in consents(session)] == [is_suspect]
         assert ballots(session) == [[1]]
 
 
@@ -357,7 +203,7 @@ class TestLimit:
         assert "Too many sign-ups came from your network." in page.text
         assert form_of(page.text).fields["email"] == [EMAIL]
         assert ballots(session) == [[1]]
-        assert len(events(session)) == 1
+        assert len(consents(session)) == 1
 
     def test_is_not_spent_by_votes_without_a_sign_up(
         self, make_app: Callable[..., Flask], session: Session, poll: Poll
@@ -398,7 +244,7 @@ class TestFailure:
         assert "We could not take your address just now. Please try again." in page.text
         assert form_of(page.text).fields["email"] == [EMAIL]
         assert ballots(session) == [[1]]
-        assert events(session) == []
+        assert consents(session) == []
 
     def test_is_mended_by_trying_again(self, client: FlaskClient, session: Session, poll: Poll) -> None:
         with refusing_consents(session):

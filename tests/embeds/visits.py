@@ -3,15 +3,18 @@
 from typing import Any
 
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pollsvc.polls.models import Poll
+from pollsvc.consent.models import ConsentEvent
+from pollsvc.polls.models import Ballot, Poll
 from tests.factories import make_poll, make_site
 
 #: The origin of our own pages under test, and of the poll's site.
 OURS = "http://localhost"
 SITE = "https://news.example"
+EMAIL = "ada@reader.example"
 
 
 def new_poll(session: Session, *, site: dict[str, Any] | None = None, **changes: Any) -> Poll:
@@ -29,9 +32,30 @@ def address(poll: Poll) -> str:
 
 def post(client: FlaskClient, poll: Poll, *, origin: str | None = OURS, **fields: Any) -> TestResponse:
     """Send these fields to a poll's page, as a form does; by default one of our own."""
-    return client.post(address(poll), data=fields, headers=origin_header(origin))
+    kind = "application/x-www-form-urlencoded"
+    return client.post(address(poll), data=fields, headers=origin_header(origin), content_type=kind)
 
 
 def origin_header(origin: str | None) -> dict[str, str]:
     """Say, as a browser does, which page a form came from; None is a browser that says nothing."""
     return {} if origin is None else {"Origin": origin}
+
+
+def sign_up(client: FlaskClient, poll: Poll, *, origin: str = OURS, **changes: Any) -> TestResponse:
+    """Vote Yes with the box ticked, and read the page that follows."""
+    assert poll.consent_text
+    fields = {"choices": "1", "accepted": "true", "email": EMAIL, "text_id": str(poll.consent_text.id)}
+    answer = post(client, poll, origin=origin, **(fields | changes))
+    return client.get(answer.headers["Location"]) if answer.status_code == 303 else answer
+
+
+def ballots(session: Session) -> list[list[int]]:
+    """Give the choices of every ballot that is in now."""
+    session.rollback()
+    return sorted(session.scalars(select(Ballot.choices)))
+
+
+def consents(session: Session) -> list[ConsentEvent]:
+    """Give every consent that is recorded now."""
+    session.rollback()
+    return list(session.scalars(select(ConsentEvent)))

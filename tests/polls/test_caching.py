@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.service import edit_site, get_site
 from pollsvc.keys import Keys
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll, TallySlot
@@ -83,6 +84,18 @@ class TestCaching:
 
         assert response.status_code == 200
         assert response.headers["ETag"] != tag
+
+    @pytest.mark.parametrize("path", ["/v1/polls/{}", "/v1/articles/polls?article_url=" + ARTICLE_URL])
+    def test_tag_changes_with_the_address_of_the_article(
+        self, client: FlaskClient, session: Session, poll: Poll, path: str
+    ) -> None:
+        tag = client.get(path.format(poll.id)).headers["ETag"]
+        site = get_site(session, poll.site_id)
+        origins = ["https://www.news.example", *[row.origin for row in site.origins]]
+        edit_site(session, site.id, {"origins": origins}, actor=ACTOR, now=NOW)
+        session.commit()
+
+        assert client.get(path.format(poll.id)).headers["ETag"] != tag
 
     def test_tag_of_the_same_is_the_same_in_another_process(
         self, make_app: Callable[..., Flask], client: FlaskClient, address: str

@@ -13,7 +13,7 @@
 * { box-sizing: border-box; margin: 0; }
 .box, .body, .list, ul { display: flex; flex-direction: column; }
 .box { padding: 1em clamp(1em, 4%, 1.6em) .6em; background: var(--pollsvc-background, color-mix(in srgb, currentColor 4%, transparent)); border-block-start: 3px solid var(--a); overflow-wrap: anywhere; }
-.body, .list, ul, li { flex: 1; }
+.body, .list { flex: 1; }
 .body { gap: .35em; }
 fieldset { border: 0; padding: 0; min-inline-size: 0; }
 legend, h2 { padding: 0; font-size: 1.3em; font-weight: 700; line-height: 1.25; }
@@ -40,10 +40,10 @@ button[aria-disabled] { opacity: .6; }
 .quiet { align-self: start; color: inherit; background: none; border-color: var(--line); }
 :focus-visible { outline: 3px solid var(--a); outline-offset: 2px; }
 ul { list-style: none; padding: 0; }
-li { display: grid; grid-template: auto minmax(.75em, 1fr) / 1fr auto; gap: .3em 1em; padding-block: .5em; }
+li { display: grid; grid-template: auto 1.1em / 1fr auto; gap: .3em 1em; padding-block: .5em; }
 .line b { font-size: 1.2em; }
 .own { align-self: end; font-size: .875em; font-weight: 700; }
-.bar { grid-column: 1 / 3; max-block-size: 2.6em; background: color-mix(in srgb, currentColor 12%, transparent); }
+.bar { grid-column: 1 / 3; background: color-mix(in srgb, currentColor 12%, transparent); }
 .bar, i { border-radius: 3px; }
 i { display: block; block-size: 100%; background: var(--a); }
 .status { min-block-size: 1.8em; margin-block-start: .5em; font-weight: 600; }
@@ -243,7 +243,7 @@ i { display: block; block-size: 100%; background: var(--a); }
 
       const signUp = async ({elements}) => {
         const email = elements.email.value;
-        if (!/.@./.test(email)) refuse("email", "Enter your full email address.");
+        if (!/.@.+\../.test(email)) refuse("email", "Enter your full email address.");
         await call("/v1/consents", {text_id: text.id, email, accepted: true, article_url: articleUrl()});
         after.replaceChildren();
         say("Your vote was counted. Your email address has arrived: thank you.");
