@@ -45,7 +45,10 @@ class SqliteDatabase:
 
 
 class PostgresDatabase:
-    """A database in a running cluster. Setting it back is one TRUNCATE, not a rollback: the code under test commits."""
+    """A database in a running cluster. Setting it back deletes every row, no rollback: the code under test commits.
+
+    Not TRUNCATE, which makes new files for every table and index: 21 ms here, and deleting a few rows 2 ms.
+    """
 
     def __init__(self, server: PostgresServer, name: str, keys: Keys) -> None:
         self.url = server.create_database(name)
@@ -56,14 +59,16 @@ class PostgresDatabase:
                 "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(%s)",
                 [list(KEPT)],
             )
-            self._tables = ", ".join(str(row[0]) for row in found)
+            self._deletions = "; ".join(f"DELETE FROM {row[0]}" for row in found).encode()
 
     def reset(self) -> None:
-        if self._tables:
+        if self._deletions:
             with self._server.connect(self._name) as connection:
                 # A test that left a transaction open is named by an error, rather than by a suite that hangs.
                 connection.execute("SET lock_timeout = '10s'")
-                connection.execute(f"TRUNCATE {self._tables} RESTART IDENTITY CASCADE".encode())
+                # Without triggers: some refuse a DELETE, and foreign keys would ask for an order.
+                connection.execute("SET session_replication_role = replica")
+                connection.execute(self._deletions)
 
 
 def migrate(url: str, keys: Keys) -> None:

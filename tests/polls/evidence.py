@@ -43,6 +43,11 @@ def counted_by_slots(session: Session, poll_id: uuid.UUID) -> Counts:
     return {choice: (n, voters) for choice, n, voters in session.execute(sums) if (n, voters) != (0, 0)}
 
 
+def ballots_of(session: Session) -> list[Ballot]:
+    """Give all ballots, read anew."""
+    return list(session.scalars(select(Ballot).execution_options(populate_existing=True)))
+
+
 def held(session: Session) -> dict[str, int]:
     """Count the rows that a vote could leave, as other sessions see them now."""
     session.rollback()

@@ -10,29 +10,19 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.service import edit_site, get_site
 from pollsvc.keys import Keys
-from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll, TallySlot
-from pollsvc.polls.service import close_poll, edit_poll
 from tests.conftest import NOW
 from tests.factories import (
     ACTOR,
     ARTICLE_URL,
     make_voter_token,
 )
+from tests.polls.acts import close, edit, texts
 from tests.polls.evidence import NOWHERE
 from tests.polls.http import told, vote
 
 PUBLIC = "public, max-age=0, s-maxage=2, stale-while-revalidate=2"
 PRIVATE = "private, no-store"
-
-
-def edit(session: Session, poll: Poll, **changes: Any) -> None:
-    edit_poll(session, poll.id, changes, version=None, actor=ACTOR, now=NOW)
-    session.commit()
-
-
-def texts(*choices: str) -> list[ChoiceEdit]:
-    return [ChoiceEdit(None, text) for text in choices]
 
 
 def slot_of(poll: Poll) -> TallySlot:
@@ -69,7 +59,7 @@ class TestCaching:
         "change",
         [
             pytest.param(lambda s, p: s.add(slot_of(p)), id="a vote"),
-            pytest.param(lambda s, p: close_poll(s, p.id, actor=ACTOR, now=NOW), id="the close"),
+            pytest.param(close, id="the close"),
             pytest.param(lambda s, p: edit(s, p, choices=texts("Aye", "No")), id="a wording"),
         ],
     )

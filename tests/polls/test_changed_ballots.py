@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,30 +13,14 @@ from pollsvc.polls.ballots import (
     Outcome,
     PollClosed,
 )
-from pollsvc.polls.models import Ballot, Poll, TallyClock
-from pollsvc.polls.service import close_poll, edit_poll, withdraw_poll
+from pollsvc.polls.models import Poll, TallyClock
 from pollsvc.voters.service import Tier
 from tests.conftest import NOW
-from tests.factories import ACTOR, cast, make_poll
-from tests.polls.evidence import counted_by_ballots, counted_by_slots
+from tests.factories import cast, make_poll
+from tests.polls.acts import close, edit
+from tests.polls.evidence import ballots_of, counted_by_ballots, counted_by_slots
 
 A_MOMENT = timedelta(microseconds=1)
-
-
-def ballots(session: Session) -> list[Ballot]:
-    return list(session.scalars(sa.select(Ballot).execution_options(populate_existing=True)))
-
-
-def end(session: Session, poll: Poll) -> None:
-    close_poll(session, poll.id, actor=ACTOR, now=NOW)
-
-
-def withdraw(session: Session, poll: Poll) -> None:
-    withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
-
-
-def edit(session: Session, poll: Poll, **changes: Any) -> None:
-    edit_poll(session, poll.id, changes, version=None, actor=ACTOR, now=NOW)
 
 
 class TestChangedVote:
@@ -72,11 +55,11 @@ class TestChangedVote:
 
     def test_ballot_keeps_its_hour_and_tier(self, session: Session, poll: Poll, keys: Keys) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])
-        [before] = [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)]
+        [before] = [(ballot.voted_hour, ballot.tier) for ballot in ballots_of(session)]
 
         cast(session, keys=keys, poll=poll, choices=[2], tier=Tier.COOKIE, now=NOW)
 
-        assert [(ballot.voted_hour, ballot.tier) for ballot in ballots(session)] == [before]
+        assert [(ballot.voted_hour, ballot.tier) for ballot in ballots_of(session)] == [before]
 
     def test_clock_moves(self, session: Session, poll: Poll, keys: Keys) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])
@@ -109,7 +92,7 @@ class TestChangedVote:
 
     def test_change_after_the_close_is_refused(self, session: Session, poll: Poll, keys: Keys) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])
-        end(session, poll)
+        close(session, poll)
 
         with pytest.raises(PollClosed):
             cast(session, keys=keys, poll=poll, choices=[2], now=NOW)

@@ -18,18 +18,11 @@ from pollsvc.polls.service import (
 )
 from tests.conftest import NOW
 from tests.factories import ACTOR, ARTICLE_URL, ORIGIN, cast, make_consent_text, make_poll, make_site
+from tests.polls.acts import edit, texts
 from tests.polls.evidence import NOWHERE, audit_of, ballot_of, field_refused
 
 OTHER_ORIGIN = "https://sports.example"
 Act = Callable[..., object]
-
-
-def edit(session: Session, poll: Poll, *, version: int | None = None, **changes: Any) -> Poll:
-    return edit_poll(session, poll.id, changes, version=version, actor="an editor", now=NOW)
-
-
-def texts(*choices: str) -> list[ChoiceEdit]:
-    return [ChoiceEdit(None, text) for text in choices]
 
 
 class TestEditPoll:
@@ -107,7 +100,7 @@ class TestEditPoll:
         assert before["choices"] == [{"id": 1, "text": "Yes"}, {"id": 2, "text": "No"}]
         assert after["question"] == "Really?"
         assert after["choices"] == [{"id": 1, "text": "Aye"}, {"id": 2, "text": "No"}]
-        assert (entry.actor, entry.occurred_at) == ("an editor", NOW)
+        assert (entry.actor, entry.occurred_at) == (ACTOR, NOW)
 
     def test_version_that_was_read_is_let_through(self, session: Session, poll: Poll) -> None:
         assert edit(session, poll, version=1, question="Really?").version == 2

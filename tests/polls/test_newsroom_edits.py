@@ -94,6 +94,7 @@ class TestEditPoll:
 
         assert (response.status_code, fields_of(response)) == (422, ["version"])
 
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     @pytest.mark.parametrize(
         ("changes", "field"),
         [

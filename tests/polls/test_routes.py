@@ -10,10 +10,8 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll
-from pollsvc.polls.service import edit_poll, withdraw_poll
 from tests.conftest import NOW
 from tests.factories import (
-    ACTOR,
     ARTICLE_URL,
     ORIGIN,
     cast,
@@ -21,6 +19,7 @@ from tests.factories import (
     make_poll,
     make_voter_token,
 )
+from tests.polls.acts import withdraw
 from tests.polls.evidence import NOWHERE
 from tests.polls.http import refusal, statements_sent, told
 from tests.web.problems import fields_of
@@ -36,11 +35,6 @@ def committed_poll(session: Session, **changes: Any) -> Poll:
     poll = make_poll(session, **changes)
     session.commit()
     return poll
-
-
-def edit(session: Session, poll: Poll, **changes: Any) -> None:
-    edit_poll(session, poll.id, changes, version=None, actor=ACTOR, now=NOW)
-    session.commit()
 
 
 class TestShowPoll:
@@ -116,7 +110,7 @@ class TestShowPoll:
         assert told(client.get(f"/v1/polls/{poll.id}"))["results"] is None
 
     def test_withdrawn_is_gone(self, client: FlaskClient, poll: Poll, session: Session) -> None:
-        withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
+        withdraw(session, poll)
         session.commit()
 
         assert refusal(client.get(f"/v1/polls/{poll.id}")) == (410, "poll_withdrawn")
@@ -146,6 +140,7 @@ class TestShowResults:
         }
 
     @pytest.mark.usefixtures("site")
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     @pytest.mark.parametrize("who", EVERYBODY)
     @pytest.mark.parametrize(
         "case",
@@ -197,7 +192,7 @@ class TestShowResults:
         assert refusal(response) == (401, code)
 
     def test_withdrawn_is_gone(self, client: FlaskClient, poll: Poll, session: Session) -> None:
-        withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
+        withdraw(session, poll)
         session.commit()
 
         assert refusal(client.get(f"/v1/polls/{poll.id}/results")) == (410, "poll_withdrawn")
@@ -220,7 +215,7 @@ class TestListArticlePolls:
         assert answer["items"][0] == told(client.get(f"/v1/polls/{poll.id}"))
 
     def test_withdrawn_is_left_out(self, client: FlaskClient, poll: Poll, session: Session) -> None:
-        withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
+        withdraw(session, poll)
         session.commit()
 
         answer = told(client.get("/v1/articles/polls", query_string={"article_url": ARTICLE_URL}))

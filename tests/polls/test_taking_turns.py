@@ -5,7 +5,6 @@ SQLite has one writer at a time; there is nothing to meet.
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,24 +13,17 @@ from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll, TallySlot
-from pollsvc.polls.service import close_poll, edit_poll, get_poll, recount_poll, withdraw_poll
+from pollsvc.polls.service import get_poll
 from pollsvc.polls.tallies import read_tally
 from tests.conftest import NOW
-from tests.factories import ACTOR, cast, make_poll
+from tests.factories import cast, make_poll
+from tests.polls.acts import close, edit, recount, withdraw
 from tests.polls.crowd import Crowd
 from tests.polls.evidence import counted_by_ballots, counted_by_slots, held
 
 pytestmark = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 Act = Callable[..., object]
-
-
-def close(session: Session, poll: Poll) -> None:
-    close_poll(session, poll.id, actor=ACTOR, now=NOW)
-
-
-def edit(session: Session, poll: Poll, *, version: int | None = None, **changes: Any) -> None:
-    edit_poll(session, poll.id, changes, version=version, actor=ACTOR, now=NOW)
 
 
 def drop_second_choice(session: Session, poll: Poll) -> None:
@@ -42,14 +34,12 @@ class TestVoteDuringAnEdit:
     @pytest.mark.parametrize(
         ("act", "answer"),
         [
-            pytest.param(lambda s, p: close_poll(s, p.id, actor=ACTOR, now=NOW), "poll_closed", id="close"),
-            pytest.param(
-                lambda s, p: withdraw_poll(s, p.id, actor=ACTOR, now=NOW), "poll_withdrawn", id="withdrawal"
-            ),
+            pytest.param(close, "poll_closed", id="close"),
+            pytest.param(withdraw, "poll_withdrawn", id="withdrawal"),
             pytest.param(lambda s, p: edit(s, p, opens_at=NOW.replace(hour=23)), "poll_not_open", id="delay"),
             pytest.param(drop_second_choice, "invalid", id="its choice is taken away"),
             pytest.param(lambda s, p: edit(s, p, question="Really?"), "counted", id="wording"),
-            pytest.param(lambda s, p: recount_poll(s, p.id, actor=ACTOR, now=NOW), "counted", id="recount"),
+            pytest.param(recount, "counted", id="recount"),
         ],
     )
     def test_waits_and_sees_what_was_decided(
@@ -105,7 +95,7 @@ class TestVoteDuringAnEdit:
         poll = make_poll(session, allow_change=True)
         session.commit()
         crowd.vote(poll.id, [1])
-        recount_poll(session, poll.id, actor=ACTOR, now=NOW)
+        recount(session, poll)
         vote = crowd.begin(crowd.vote, poll.id, [2])
         crowd.wait_for_waiting(1)
         editing = crowd.begin(crowd.edit, lambda editors: act(editors, poll))
@@ -160,9 +150,7 @@ class TestEditDuringVotes:
         cast(session, keys=keys, poll=poll, choices=[2])
         session.merge(TallySlot(poll_id=poll.id, choice_id=1, slot=0, n=7, voters=7))
         session.flush()
-        recounting = crowd.begin(
-            crowd.edit, lambda editors: recount_poll(editors, poll.id, actor=ACTOR, now=NOW)
-        )
+        recounting = crowd.begin(crowd.edit, lambda editors: recount(editors, poll))
         crowd.wait_for_waiting(1)
 
         session.commit()

@@ -205,6 +205,7 @@ class TestRefusedVote:
         assert (response.status_code, fields_of(response)) == (422, ["choices"])
         assert held(session) == NOTHING
 
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     @pytest.mark.parametrize(
         ("choices", "field"),
         [
@@ -254,6 +255,7 @@ class TestRefusedVote:
         assert (response.status_code, fields_of(response)) == (422, ["choices"])
         assert held(session) == NOTHING
 
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     @pytest.mark.parametrize("name", ["choice", "tier", "now", "email", "form_token"])
     def test_with_a_field_that_is_none_of_a_vote(
         self, client: FlaskClient, poll: Poll, session: Session, token: str, name: str
