@@ -13,7 +13,7 @@
 * { box-sizing: border-box; margin: 0; }
 .box, .body, .list, ul { display: flex; flex-direction: column; }
 .box { padding: 1em clamp(1em, 4%, 1.6em) .6em; background: var(--pollsvc-background, color-mix(in srgb, currentColor 4%, transparent)); border-block-start: 3px solid var(--a); overflow-wrap: anywhere; }
-.body { gap: .35em; }
+.body { flex: 1; gap: .35em; }
 fieldset { border: 0; padding: 0; min-inline-size: 0; }
 legend, h2 { padding: 0; font-size: 1.3em; font-weight: 700; line-height: 1.25; }
 .kicker, .hint, .foot, .links { opacity: .8; font-size: .875em; }
