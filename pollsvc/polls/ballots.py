@@ -19,8 +19,8 @@ from pollsvc.polls.statements import change_ballot, insert_ballot
 from pollsvc.polls.verdicts import NewBallot, Verdict
 from pollsvc.voters.service import Voter, voter_key
 
-#: Rows that one choice's count is spread over. Measured with 32 clients on two cores: one row 2,800 votes/s and
-#: falling, 16 rows 11,700/s (docs/adr/0003).
+#: Rows that one choice's count is spread over, so that voters seldom wait for each other's; docs/adr/0003 has the
+#: command that shows what it brings.
 SLOTS = 16
 
 #: How often a vote is tried. A try is lost to an edit of the poll, or another vote of the same voter, that was committed

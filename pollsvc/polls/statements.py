@@ -33,7 +33,7 @@ _TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
 _TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))
 
 # FOR SHARE shows the poll as it is now, and not as it was when the statement began; without it a vote that waited for a
-# close would land in a poll whose close was already acknowledged. It costs an eighth of the rate.
+# close would land in a poll whose close was already acknowledged.
 _GATE = f"""
 turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_TURN})),
 p AS MATERIALIZED (
