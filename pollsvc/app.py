@@ -24,6 +24,8 @@ from pollsvc.embeds import files, identity, snippets
 from pollsvc.embeds import routes as embeds
 from pollsvc.polls import newsroom
 from pollsvc.polls import routes as polls
+from pollsvc.polls.ballot_box import BallotBox
+from pollsvc.polls.lookups import Lookups
 from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
@@ -64,6 +66,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["pollsvc.error_page"] = embeds.error_page
     logs.configure(settings.log_level)
     db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
+    with app.app_context():
+        app.extensions["pollsvc.ballot_box"] = BallotBox(db.engines["voting"], db.engines["looking"])
+        app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
     limiter = _wire_edge(app, settings)
     _wire_routes(app)
     limits.apply_limits(app, limiter)

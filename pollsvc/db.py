@@ -108,8 +108,9 @@ class Database(SQLAlchemy):
     """The extension, with a session for each way of working.
 
     ``session`` reads. ``writing`` takes SQLite's one write lock when its transaction begins, because a reader that
-    turns writer half-way is refused there. ``voting`` sends each statement as a transaction of its own on
-    PostgreSQL, which saves two of three round trips.
+    turns writer half-way is refused there. The engines ``voting``, which writes, and ``looking``, which reads, are for
+    what is done most: on PostgreSQL they send each statement as a transaction of its own, which saves two of three
+    round trips.
     """
 
     def open(self, app: Flask, url: str, pool_size: int, keys: Keys) -> None:
@@ -132,8 +133,10 @@ class Database(SQLAlchemy):
             vote_options: dict[str, Any] = (
                 {"sqlite_write": True} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
             )
+            look_options: dict[str, Any] = {} if is_sqlite else vote_options
             self.engines["writing"] = engine.execution_options(sqlite_write=True)
             self.engines["voting"] = engine.execution_options(**vote_options)
+            self.engines["looking"] = engine.execution_options(**look_options)
             self.engines["noting"] = engine.execution_options(sqlite_write=True, sqlite_patience=0)
 
     def get_session(self, name: str = "default") -> Session:
@@ -151,11 +154,6 @@ class Database(SQLAlchemy):
     def noting(self) -> Session:
         """The session for what is worth a line but no wait: where another one is writing, it is refused."""
         return self.get_session("noting")
-
-    @property
-    def voting(self) -> Session:
-        """The session for the vote path."""
-        return self.get_session("voting")
 
 
 db = Database(session_options={"expire_on_commit": False})

@@ -105,7 +105,8 @@ def make_ballots(session: Session, *, keys: Keys, poll: Poll, counts: Sequence[i
     for choice, count in zip(poll.choices, counts, strict=True):
         for _ in range(count):
             voter = make_voter(number=number)
-            ballots.cast_vote(session, keys, poll_id=poll.id, choices=[choice.id], voter=voter, now=THEN)
+            ballot = ballots.new_ballot(keys, poll_id=poll.id, choices=[choice.id], voter=voter, now=THEN)
+            ballots.cast_vote(session, ballot)
             number += 1
 
 
@@ -121,7 +122,8 @@ def cast(
 ) -> ballots.Outcome:
     """Vote as the reader of this number; what becomes of it, or the refusal, is what the rule says."""
     voter = make_voter(number=number, tier=tier)
-    return ballots.cast_vote(session, keys, poll_id=poll.id, choices=choices, voter=voter, now=now)
+    ballot = ballots.new_ballot(keys, poll_id=poll.id, choices=choices, voter=voter, now=now)
+    return ballots.cast_vote(session, ballot)
 
 
 def make_correction(session: Session, *, keys: Keys, **changes: Any) -> Correction:

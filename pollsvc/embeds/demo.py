@@ -12,7 +12,7 @@ from pollsvc.articles.models import Site
 from pollsvc.articles.service import create_site, edit_site
 from pollsvc.consent.service import publish_text
 from pollsvc.keys import Keys
-from pollsvc.polls.ballots import cast_vote
+from pollsvc.polls.ballots import cast_vote, new_ballot
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Kind, Poll, Visibility
 from pollsvc.polls.service import NewPoll, create_poll, edit_poll
@@ -77,5 +77,5 @@ def _make_poll(session: Session, keys: Keys, public_url: str, now: datetime) -> 
         for number in range(votes):
             identity = hashlib.sha256(f"demo voter {choice} {number}".encode()).digest()[:16]
             voter = Voter(identity, Tier.STORAGE)
-            cast_vote(session, keys, poll_id=poll.id, choices=[choice], voter=voter, now=now)
+            cast_vote(session, new_ballot(keys, poll_id=poll.id, choices=[choice], voter=voter, now=now))
     return poll

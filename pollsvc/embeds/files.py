@@ -59,7 +59,7 @@ def show_file(name: str) -> Response:
 def show_article() -> str:
     """The demo article, with a poll and a correction form pasted in as a publisher would."""
     poll = _demo_poll()
-    shown = PollSchema().dump(read_poll(db.session, poll, now()))
+    shown = PollSchema().dump(read_poll(db.session, poll.id, now()))
     article_url = shown["article_urls"][0]
     # Addresses without a host, so that the demo works at localhost and through a forwarded port as well.
     poll_embed = "" if poll.withdrawn_at else poll_html(shown, base="")

@@ -25,6 +25,7 @@ from pollsvc.errors import Invalid, PollsvcError, one_field
 from pollsvc.polls import ballots
 from pollsvc.polls.ballots import AlreadyVoted, PollClosed, PollNotOpen
 from pollsvc.polls.models import Poll, Status
+from pollsvc.polls.routes import ballot_box
 from pollsvc.polls.service import PollWithdrawn, get_poll
 from pollsvc.web import errors
 from pollsvc.web.errors import Problem
@@ -157,15 +158,8 @@ def _admit(origins: list[str]) -> bool:
 
 def _vote(page: PollPage, form: PlainForm) -> Vote:
     choices, poll_id = sorted(form.values["choices"]), page.poll.id
-    try:
-        outcome = ballots.cast_vote(
-            db.voting, keys(), poll_id=poll_id, choices=choices, voter=page.reader.voter, now=now()
-        )
-        db.voting.commit()
-    except PollsvcError:
-        # On SQLite the session holds the write lock, which the sign-up may need.
-        db.voting.rollback()
-        raise
+    ballot = ballots.new_ballot(keys(), poll_id=poll_id, choices=choices, voter=page.reader.voter, now=now())
+    outcome = ballot_box().cast(ballot).outcome
     VOTES.labels(outcome).inc()
     return Vote(choices, outcome, _sign_up(page.poll, form))
 

@@ -16,7 +16,7 @@ from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot
 from pollsvc.polls.service import PollNotFound, PollWithdrawn
 from pollsvc.polls.statements import change_ballot, insert_ballot
-from pollsvc.polls.verdicts import NewBallot, Verdict
+from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
 from pollsvc.voters.service import Voter, voter_key
 
 #: Rows that one choice's count is spread over, so that voters seldom wait for each other's; docs/adr/0003 has the
@@ -65,41 +65,62 @@ class VoteRaced(Unavailable):
     retry_after = 1
 
 
-def cast_vote(
-    session: Session, keys: Keys, *, poll_id: uuid.UUID, choices: Sequence[int], voter: Voter, now: datetime
-) -> Outcome:
+def new_ballot(
+    keys: Keys, *, poll_id: uuid.UUID, choices: Sequence[int], voter: Voter, now: datetime
+) -> NewBallot:
+    """What a reader puts into the box.
+
+    :raises Invalid: if it names no choice.
+    """
+    if not choices:
+        raise _choices("Choose at least one.")
+    return NewBallot(
+        poll_id=poll_id,
+        voter_key=voter_key(keys, poll_id, voter),
+        choices=sorted(choices),
+        tier=voter.tier,
+        now=now,
+    )
+
+
+def cast_vote(session: Session, ballot: NewBallot) -> Outcome:
     """Count a reader's ballot, once.
 
     The primary key decides who was first, never a look before; the tally changes in the same statement. The same
     ballot again is told so and changes nothing, also when the poll has closed since: a retry is no mistake.
 
     :raises PollNotFound, PollWithdrawn, PollNotOpen, PollClosed: if the poll takes no votes now.
-    :raises Invalid: if a choice is not the poll's, or there are none or too many; the field is ``choices``.
+    :raises Invalid: if a choice is not the poll's, or there are too many; the field is ``choices``.
     :raises AlreadyVoted: if the reader's ballot holds something else and may not be changed.
     """
-    if not choices:
-        raise _choices("Choose at least one.")
-    ballot = NewBallot(
-        poll_id=poll_id,
-        voter_key=voter_key(keys, poll_id, voter),
-        choices=sorted(choices),
-        tier=voter.tier,
-        slot=secrets.randbelow(SLOTS),
-        now=now,
-    )
     for _ in range(TRIES):
-        verdict = insert_ballot(session, ballot)
-        if verdict is None:
-            raise PollNotFound
-        if verdict.is_counted:
-            return Outcome.COUNTED
-        # A withdrawn poll is gone for everybody; its results would come along with this answer.
-        if verdict.previous == ballot.choices and verdict.gate != "withdrawn":
-            return Outcome.ALREADY_COUNTED
-        _refuse_unless_open(verdict)
-        if verdict.previous is not None:
+        verdict = insert_ballot(session, ballot, draw_slot())
+        if outcome := settled(ballot, verdict):
+            return outcome
+        if verdict and verdict.previous is not None:
             return _choose_again(session, ballot, verdict)
     raise VoteRaced
+
+
+def settled(ballot: NewBallot, verdict: Verdict | None) -> Outcome | None:
+    """What a verdict means for the reader; None where it settles nothing, and the vote is to be tried by itself.
+
+    :raises PollsvcError: what :func:`cast_vote` raises, save that a change may still be allowed.
+    """
+    if verdict is None:
+        raise PollNotFound
+    if verdict.is_counted:
+        return Outcome.COUNTED
+    # A withdrawn poll is gone for everybody; its results would come along with this answer.
+    if verdict.previous == ballot.choices and verdict.gate not in ("withdrawn", BUSY):
+        return Outcome.ALREADY_COUNTED
+    _refuse_unless_open(verdict)
+    return None
+
+
+def draw_slot() -> int:
+    """One of the rows that a count is spread over."""
+    return secrets.randbelow(SLOTS)
 
 
 def has_voted(session: Session, keys: Keys, poll_id: uuid.UUID, voter: Voter) -> bool:
@@ -113,7 +134,7 @@ def has_voted(session: Session, keys: Keys, poll_id: uuid.UUID, voter: Voter) ->
 def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcome:
     if not found.allow_change:
         raise AlreadyVoted
-    verdict = change_ballot(session, ballot)
+    verdict = change_ballot(session, ballot, draw_slot())
     assert verdict is not None, "a poll with ballots is never deleted"
     if verdict.is_counted:
         return Outcome.CHANGED

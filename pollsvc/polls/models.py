@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -45,6 +46,40 @@ class Status(StrEnum):
     SCHEDULED = "scheduled"
     OPEN = "open"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Course:
+    """When a poll opens and closes, and who sees its tally meanwhile; the vote's statement asks the same columns."""
+
+    results_visibility: str
+    #: None stands for at once, or never.
+    opens_at: datetime | None
+    closes_at: datetime | None
+    #: When somebody closed it by hand, or took it off every page.
+    closed_at: datetime | None
+    withdrawn_at: datetime | None
+
+    def status_at(self, now: datetime) -> Status:
+        """Where the poll stands."""
+        if self.closed_at is not None or (self.closes_at is not None and self.closes_at <= now):
+            return Status.CLOSED
+        if self.opens_at is not None and self.opens_at > now:
+            return Status.SCHEDULED
+        return Status.OPEN
+
+    def shows_results(self, now: datetime, *, has_voted: bool) -> bool:
+        """Whether somebody may see the tally."""
+        if self.results_visibility == Visibility.AFTER_VOTE:
+            return has_voted
+        if self.results_visibility == Visibility.AFTER_CLOSE:
+            return self.status_at(now) == Status.CLOSED
+        return self.results_visibility == Visibility.ALWAYS
+
+
+def most_choices(kind: str, max_choices: int | None, choices: int) -> int:
+    """How many of a poll's choices one ballot may hold."""
+    return 1 if kind == Kind.SINGLE else min(max_choices or choices, choices)
 
 
 poll_article = Table(
@@ -98,20 +133,21 @@ class Poll(Model):
     )
     consent_text: Mapped[ConsentText | None] = relationship(lazy="selectin")
 
+    @property
+    def course(self) -> Course:
+        """When it opens and closes, and who sees its tally."""
+        return Course(
+            self.results_visibility, self.opens_at, self.closes_at, self.closed_at, self.withdrawn_at
+        )
+
     def status_at(self, now: datetime) -> Status:
-        """Where the poll stands; the vote's own statement asks the same of the same columns."""
-        if self.closed_at is not None or (self.closes_at is not None and self.closes_at <= now):
-            return Status.CLOSED
-        if self.opens_at is not None and self.opens_at > now:
-            return Status.SCHEDULED
-        return Status.OPEN
+        """Where the poll stands."""
+        return self.course.status_at(now)
 
     @property
     def most_choices(self) -> int:
         """How many choices one ballot may hold."""
-        if self.kind == Kind.SINGLE:
-            return 1
-        return min(self.max_choices or len(self.choices), len(self.choices))
+        return most_choices(self.kind, self.max_choices, len(self.choices))
 
 
 class Choice(Model):

@@ -65,7 +65,8 @@ def list_polls(query: dict[str, Any]) -> dict[str, Any]:
     """Every poll, newest first, withdrawn ones included."""
     polls = service.list_polls(db.session, query.pop("article_url"))
     page = read_page(db.session, polls, Poll.id, query, keys())
-    return {"items": read_polls(db.session, page.items, now()), "next_cursor": page.next_cursor}
+    shown = read_polls(db.session, [poll.id for poll in page.items], now())
+    return {"items": shown, "next_cursor": page.next_cursor}
 
 
 @blp.patch("/polls/<uuid:poll_id>")
@@ -141,7 +142,7 @@ def recount_poll(_body: dict[str, Any], poll_id: uuid.UUID) -> dict[str, Any]:
 def export_json(poll_id: uuid.UUID) -> dict[str, Any]:
     """The poll and its tally, as JSON."""
     poll = service.get_poll(db.session, poll_id)
-    return {"poll": read_poll(db.session, poll, now()), "tally": read_tally(db.session, poll_id)}
+    return {"poll": read_poll(db.session, poll.id, now()), "tally": read_tally(db.session, poll_id)}
 
 
 @blp.get("/polls/<uuid:poll_id>/export.csv")
@@ -167,6 +168,6 @@ def export_csv(poll_id: uuid.UUID) -> Response:
 
 
 def _shown(poll: Poll) -> dict[str, Any]:
-    reading: PollReading = read_poll(db.writing, poll, now())
+    reading: PollReading = read_poll(db.writing, poll.id, now())
     snippet = current_app.extensions["pollsvc.snippet"](PollSchema().dump(reading))
     return {**vars(reading), "embed_html": snippet}

@@ -6,22 +6,66 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
-from sqlalchemy.orm import Session, lazyload
+from sqlalchemy import BindParameter, Row, Table, bindparam, select
+from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Article
 from pollsvc.consent.models import ConsentText
-from pollsvc.polls.models import Choice, Poll, Status, Visibility
-from pollsvc.polls.tallies import Tally, read_tallies, read_tally
+from pollsvc.polls.models import Course, Poll, most_choices, poll_article
+from pollsvc.polls.tallies import Standing, Tally, read_standings
+
+#: How often a poll is read anew that is being edited; who edits it faster shows it in two versions.
+TRIES = 5
+
+_POLL, _ARTICLE, _TEXT = (cast(Table, model.__table__) for model in (Poll, Article, ConsentText))
+_IDS: BindParameter[uuid.UUID] = bindparam("poll_ids", expanding=True)
+_DESCRIPTIONS = (
+    select(
+        _POLL,
+        _TEXT.c.id.label("text_id"),
+        _TEXT.c.body.label("text_body"),
+        _TEXT.c.privacy_url,
+        _TEXT.c.terms_url,
+    )
+    .outerjoin(_TEXT, _TEXT.c.id == _POLL.c.consent_text_id)
+    .where(_POLL.c.id.in_(_IDS))
+)
+_ADDRESSES = (
+    select(poll_article.c.poll_id, _ARTICLE.c.url)
+    .join(_ARTICLE, _ARTICLE.c.id == poll_article.c.article_id)
+    .where(poll_article.c.poll_id.in_(_IDS))
+    .order_by(_ARTICLE.c.id)
+)
+
+
+@dataclass(frozen=True)
+class ShownChoice:
+    """A choice without its count, which may be hidden."""
+
+    id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ShownText:
+    """The words beside the box, and what they lead to."""
+
+    id: uuid.UUID
+    body: str
+    privacy_url: str | None
+    terms_url: str | None
 
 
 @dataclass(frozen=True)
 class PollReading:
-    """What readers are told of a poll, and beside it what only the newsroom is."""
+    """What readers are told of a poll, and after it what only the newsroom is."""
 
     id: uuid.UUID
     question: str
     kind: str
-    choices: Sequence[Choice]
+    choices: Sequence[ShownChoice]
     status: str
     opens_at: datetime | None
     closes_at: datetime | None
@@ -29,63 +73,77 @@ class PollReading:
     allow_change: bool
     max_choices: int
     article_urls: list[str]
-    consent_text: ConsentText | None
+    consent_text: ShownText | None
     results: Tally | None
-    poll: Poll
-
-
-def shows_results(poll: Poll, now: datetime, *, has_voted: bool) -> bool:
-    """Whether somebody may see the tally now."""
-    visibility = poll.results_visibility
-    if visibility == Visibility.AFTER_VOTE:
-        return has_voted
-    if visibility == Visibility.AFTER_CLOSE:
-        return poll.status_at(now) == Status.CLOSED
-    return visibility == Visibility.ALWAYS
-
-
-def read_results(session: Session, poll_id: uuid.UUID, now: datetime) -> Tally | None:
-    """What a reader who has just voted is shown; None where results are hidden.
-
-    Two lean queries, since every vote ends with them: of the poll only its own row is read.
-    """
-    poll = session.get(Poll, poll_id, options=[lazyload("*")])
-    if poll is None or not shows_results(poll, now, has_voted=True):
-        return None
-    return read_tally(session, poll_id)
+    version: int
+    site_id: uuid.UUID
+    created_at: datetime
+    updated_at: datetime
+    course: Course
 
 
 def read_polls(
-    session: Session, polls: Sequence[Poll], now: datetime, *, has_voted: bool = False
+    session: Session, poll_ids: Sequence[uuid.UUID], now: datetime, *, has_voted: bool = False
 ) -> list[PollReading]:
-    """Polls as they are shown now, tallies in one query for all.
+    """Polls as they are shown now, in the order of their ids given; unknown ones are left out. Three queries for all.
 
     :param has_voted: whether the caller has a ballot in each of them.
     """
-    open_ids = [poll.id for poll in polls if shows_results(poll, now, has_voted=has_voted)]
-    tallies = read_tallies(session, open_ids) if open_ids else {}
-    return [_read(poll, now, tallies.get(poll.id)) for poll in polls]
+    if not poll_ids:
+        return []
+    described, standings = _look(session, poll_ids)
+    urls: dict[uuid.UUID, list[str]] = {}
+    for poll_id, url in session.execute(_ADDRESSES, {"poll_ids": list(poll_ids)}):
+        urls.setdefault(poll_id, []).append(url)
+    return [
+        _read(described[poll_id], urls.get(poll_id, []), standings[poll_id], now, has_voted=has_voted)
+        for poll_id in poll_ids
+        if poll_id in described and poll_id in standings
+    ]
 
 
-def read_poll(session: Session, poll: Poll, now: datetime, *, has_voted: bool = False) -> PollReading:
-    """One poll as it is shown now."""
-    return read_polls(session, [poll], now, has_voted=has_voted)[0]
+def read_poll(session: Session, poll_id: uuid.UUID, now: datetime, *, has_voted: bool = False) -> PollReading:
+    """One poll, which exists, as it is shown now."""
+    [reading] = read_polls(session, [poll_id], now, has_voted=has_voted)
+    return reading
 
 
-def _read(poll: Poll, now: datetime, results: Tally | None) -> PollReading:
+def _look(
+    session: Session, poll_ids: Sequence[uuid.UUID]
+) -> tuple[dict[uuid.UUID, Row[Any]], dict[uuid.UUID, Standing]]:
+    """Words and counts of the same version: an edit between the two looks is seen by a difference, and both are new."""
+    for _ in range(TRIES):
+        described = {row.id: row for row in session.execute(_DESCRIPTIONS, {"poll_ids": list(poll_ids)})}
+        standings = read_standings(session, poll_ids)
+        if all(
+            described[found].version == standings[found].version for found in described if found in standings
+        ):
+            break
+    return described, standings
+
+
+def _read(
+    row: Row[Any], article_urls: list[str], standing: Standing, now: datetime, *, has_voted: bool
+) -> PollReading:
+    course, tally = standing.course, standing.tally
+    text = ShownText(row.text_id, row.text_body, row.privacy_url, row.terms_url) if row.text_id else None
     return PollReading(
-        id=poll.id,
-        question=poll.question,
-        kind=poll.kind,
-        choices=poll.choices,
-        status=poll.status_at(now),
-        opens_at=poll.opens_at,
-        closes_at=poll.closes_at,
-        results_visibility=poll.results_visibility,
-        allow_change=poll.allow_change,
-        max_choices=poll.most_choices,
-        article_urls=[article.url for article in poll.articles],
-        consent_text=poll.consent_text,
-        results=results,
-        poll=poll,
+        id=row.id,
+        question=row.question,
+        kind=row.kind,
+        choices=[ShownChoice(count.id, count.text) for count in tally.choices],
+        status=course.status_at(now),
+        opens_at=row.opens_at,
+        closes_at=row.closes_at,
+        results_visibility=row.results_visibility,
+        allow_change=row.allow_change,
+        max_choices=most_choices(row.kind, row.max_choices, len(tally.choices)),
+        article_urls=article_urls,
+        consent_text=text,
+        results=tally if course.shows_results(now, has_voted=has_voted) else None,
+        version=row.version,
+        site_id=row.site_id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        course=course,
     )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from flask import Response, current_app
 
 from pollsvc.db import db
 from pollsvc.errors import NotAllowed
 from pollsvc.polls import ballots, service
-from pollsvc.polls.models import Poll
-from pollsvc.polls.reading import PollReading, read_poll, read_polls, read_results, shows_results
+from pollsvc.polls.ballot_box import BallotBox
+from pollsvc.polls.lookups import Lookups
+from pollsvc.polls.reading import PollReading, read_polls
 from pollsvc.polls.schemas import (
     ArticlePollsSchema,
     ArticleQuerySchema,
@@ -22,18 +22,20 @@ from pollsvc.polls.schemas import (
     VoterTokenHeaderSchema,
     VoteSchema,
 )
-from pollsvc.polls.tallies import Tally, read_tally
+from pollsvc.polls.tallies import Tally
 from pollsvc.voters.service import Tier, read_token
-from pollsvc.web.api import JSONBlueprint
+from pollsvc.web.api import JSONBlueprint, json_answer
 from pollsvc.web.guards import public
 from pollsvc.web.headers import public_read
 from pollsvc.web.limits import limited
 from pollsvc.web.metrics import VOTES
 from pollsvc.web.state import keys, now
 
-log = structlog.get_logger("pollsvc")
-
 blp = JSONBlueprint("polls", __name__, url_prefix="/v1", description="Polls, as readers meet them.")
+
+
+#: What readers are told of a poll.
+_SHOWN = tuple(PollSchema().fields)
 
 
 class ResultsHidden(NotAllowed):
@@ -49,7 +51,8 @@ class ResultsHidden(NotAllowed):
 @public
 def list_article_polls(query: dict[str, Any]) -> dict[str, list[PollReading]]:
     """The polls of an article that readers may see."""
-    readings = read_polls(db.session, service.list_article_polls(db.session, query["article_url"]), now())
+    polls = service.list_article_polls(db.session, query["article_url"])
+    readings = read_polls(db.session, [poll.id for poll in polls], now())
     public_read(*[_identity(reading) for reading in readings])
     return {"items": readings}
 
@@ -58,11 +61,11 @@ def list_article_polls(query: dict[str, Any]) -> dict[str, list[PollReading]]:
 @blp.response(200, PollSchema)
 @blp.problems(404, 410)
 @public
-def show_poll(poll_id: uuid.UUID) -> PollReading:
+def show_poll(poll_id: uuid.UUID) -> Response:
     """A poll; its results are null where they are hidden."""
-    reading = read_poll(db.session, service.get_shown_poll(db.session, poll_id), now())
+    reading = lookups().reading(poll_id)
     public_read(*_identity(reading))
-    return reading
+    return json_answer({name: getattr(reading, name) for name in _SHOWN})
 
 
 @blp.get("/polls/<uuid:poll_id>/results")
@@ -70,16 +73,15 @@ def show_poll(poll_id: uuid.UUID) -> PollReading:
 @blp.response(200, TallySchema)
 @blp.problems(401, 403, 404, 410)
 @public
-def show_results(header: dict[str, Any], poll_id: uuid.UUID) -> Tally:
+def show_results(header: dict[str, Any], poll_id: uuid.UUID) -> Response:
     """How a poll stands. Where results come after the vote, send `X-Voter-Token`."""
-    poll = service.get_shown_poll(db.session, poll_id)
-    is_for_all = shows_results(poll, now(), has_voted=False)
-    if not is_for_all and not shows_results(poll, now(), has_voted=_has_voted(header["voter_token"], poll)):
+    standing, token = lookups().standing(poll_id), header["voter_token"]
+    is_for_all = standing.course.shows_results(now(), has_voted=False)
+    if not is_for_all and not standing.course.shows_results(now(), has_voted=_has_voted(token, poll_id)):
         raise ResultsHidden
-    tally = read_tally(db.session, poll_id)
-    if is_for_all and header["voter_token"] is None:
-        public_read(poll.version, poll.status_at(now()), _counts(tally))
-    return tally
+    if is_for_all and token is None:
+        public_read(standing.version, standing.course.status_at(now()), _counts(standing.tally))
+    return json_answer(standing.tally)
 
 
 @blp.post("/polls/<uuid:poll_id>/votes")
@@ -91,40 +93,40 @@ def show_results(header: dict[str, Any], poll_id: uuid.UUID) -> Tally:
 @blp.problems(401, 404, 409, 410)
 @limited("votes_per_voter", "votes")
 @public
-def cast_vote(body: dict[str, Any], poll_id: uuid.UUID) -> tuple[dict[str, Any], int]:
+def cast_vote(body: dict[str, Any], poll_id: uuid.UUID) -> Response:
     """Vote. Counted once per reader; the same ballot may be sent again."""
     voter = read_token(keys(), body["voter_token"], now(), Tier.STORAGE)
-    outcome = ballots.cast_vote(
-        db.voting, keys(), poll_id=poll_id, choices=body["choices"], voter=voter, now=now()
-    )
-    db.voting.commit()
-    VOTES.labels(outcome).inc()
-    return {
-        "status": outcome,
-        "results": _results_after(poll_id),
-    }, 201 if outcome == ballots.Outcome.COUNTED else 200
+    ballot = ballots.new_ballot(keys(), poll_id=poll_id, choices=body["choices"], voter=voter, now=now())
+    cast = ballot_box().cast(ballot)
+    VOTES.labels(cast.outcome).inc()
+    is_shown = cast.standing and cast.standing.course.shows_results(now(), has_voted=True)
+    results = cast.standing.tally if cast.standing and is_shown else None
+    is_new = cast.outcome == ballots.Outcome.COUNTED
+    return json_answer({"status": cast.outcome, "results": results}, 201 if is_new else 200)
 
 
-def _results_after(poll_id: uuid.UUID) -> Tally | None:
-    try:
-        return read_results(db.session, poll_id, now())
-    except SQLAlchemyError as error:
-        # The ballot is in: an error would say that nothing was stored.
-        log.warning("results could not be read after a vote", error=type(error).__name__)
-        return None
+def ballot_box() -> BallotBox:
+    """Where the votes of this process go."""
+    box: BallotBox = current_app.extensions["pollsvc.ballot_box"]
+    return box
 
 
-def _has_voted(token: str | None, poll: Poll) -> bool:
+def lookups() -> Lookups:
+    """The reads of this process."""
+    found: Lookups = current_app.extensions["pollsvc.lookups"]
+    return found
+
+
+def _has_voted(token: str | None, poll_id: uuid.UUID) -> bool:
     if token is None:
         return False
     voter = read_token(keys(), token, now(), Tier.STORAGE)
-    return ballots.has_voted(db.session, keys(), poll.id, voter)
+    return ballots.has_voted(db.session, keys(), poll_id, voter)
 
 
 def _identity(reading: PollReading) -> tuple[object, ...]:
     """What an entity tag stands for: what is shown and the counts, but not when they last changed."""
-    poll = reading.poll
-    return (str(poll.id), poll.version, reading.status, reading.article_urls, _counts(reading.results))
+    return (str(reading.id), reading.version, reading.status, reading.article_urls, _counts(reading.results))
 
 
 def _counts(tally: Tally | None) -> list[int]:

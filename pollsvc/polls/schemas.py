@@ -167,12 +167,12 @@ class ArticlePollsSchema(ma.Schema):
 class StaffPollSchema(PollSchema):
     """A poll as the newsroom sees it."""
 
-    version = ma.fields.Integer(required=True, attribute="poll.version")
-    site_id = ma.fields.String(required=True, attribute="poll.site_id")
-    created_at = ma.fields.AwareDateTime(required=True, attribute="poll.created_at")
-    updated_at = ma.fields.AwareDateTime(required=True, attribute="poll.updated_at")
-    closed_at = ma.fields.AwareDateTime(required=True, allow_none=True, attribute="poll.closed_at")
-    withdrawn_at = ma.fields.AwareDateTime(required=True, allow_none=True, attribute="poll.withdrawn_at")
+    version = ma.fields.Integer(required=True)
+    site_id = ma.fields.String(required=True)
+    created_at = ma.fields.AwareDateTime(required=True)
+    updated_at = ma.fields.AwareDateTime(required=True)
+    closed_at = ma.fields.AwareDateTime(required=True, allow_none=True, attribute="course.closed_at")
+    withdrawn_at = ma.fields.AwareDateTime(required=True, allow_none=True, attribute="course.withdrawn_at")
 
 
 class StaffPollWithSnippetSchema(StaffPollSchema):

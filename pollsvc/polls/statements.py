@@ -6,6 +6,7 @@ Nothing outside this module knows which database it is talking to.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select, text
@@ -17,124 +18,164 @@ from pollsvc.polls import stepwise
 from pollsvc.polls.models import Ballot
 from pollsvc.polls.verdicts import NewBallot, Verdict
 
-_PARAMETERS = (
-    bindparam("poll_id", type_=sa.Uuid),
-    bindparam("voter_key", type_=sa.LargeBinary),
-    bindparam("choices", type_=ARRAY(sa.SmallInteger)),
-    bindparam("slot", type_=sa.SmallInteger),
-    bindparam("now", type_=UtcDateTime),
-    bindparam("second", type_=UtcDateTime),
-)
-
 # Votes share this lock, and a close, an edit or a recount has it alone. A lock on the poll's row would not do: it knows
 # no queue, so that on a busy poll votes keep joining those under way and an editor waits until his statement's patience
-# ends. Here, who comes after a waiting editor waits too. Beside the commit's wait for the disk its cost cannot be seen.
-_TURN = "hashtextextended(CAST(:poll_id AS text), 0)"
-_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})").bindparams(bindparam("poll_id", type_=sa.Uuid))
+# ends. Here, who comes after a waiting editor waits too, and who only tries is turned away while one waits. Beside the
+# commit's wait for the disk its cost cannot be seen.
+_TURN = "hashtextextended(CAST({poll_id} AS text), 0)"
+_TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN.format(poll_id=':poll_id')})").bindparams(
+    bindparam("poll_id", type_=sa.Uuid)
+)
 
-# FOR SHARE shows the poll as it is now, and not as it was when the statement began; without it a vote that waited for a
-# close would land in a poll whose close was already acknowledged.
-_GATE = f"""
-turn AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_TURN})),
+# How ballots come by their polls: by waiting for an editor, or by leaving out the polls that one has to himself.
+_WAITING = {
+    "turn": f"CAST(pg_advisory_xact_lock_shared({_TURN.format(poll_id='poll_id')}) AS text) IS NOT NULL",
+    "row": "FOR SHARE OF poll",
+}
+_TRYING = {
+    "turn": f"pg_try_advisory_xact_lock_shared({_TURN.format(poll_id='poll_id')})",
+    "row": "FOR SHARE OF poll SKIP LOCKED",
+}
+
+# FOR SHARE shows the polls as they are now, and not as they were when the statement began; without it a vote that waited
+# for a close would land in a poll whose close was already acknowledged. Where the two versions differ (`is_stale`), the
+# vote waited for an edit and has looked at choices of before it: nothing is written, and it is told of a race.
+#
+# An array in an array would have to be rectangular, so that choices come as text: '{1,2}'.
+_GATE = """
+b AS MATERIALIZED (
+  SELECT u.place, u.poll_id, u.voter_key, CAST(u.choices AS smallint[]) AS choices, u.tier, u.at
+    FROM unnest(CAST(:poll_ids AS uuid[]), CAST(:voter_keys AS bytea[]), CAST(:choices AS text[]),
+                CAST(:tiers AS text[]), CAST(:times AS timestamptz[]))
+         WITH ORDINALITY AS u (poll_id, voter_key, choices, tier, at, place)),
+turn AS MATERIALIZED (
+  SELECT poll_id, {turn} AS is_ours FROM (SELECT DISTINCT poll_id FROM b ORDER BY poll_id) AS wanted),
 p AS MATERIALIZED (
-  SELECT id, version, kind, max_choices, allow_change,
-         withdrawn_at IS NOT NULL AS is_withdrawn,
-         closed_at IS NOT NULL OR COALESCE(closes_at <= :now, false) AS is_closed,
-         COALESCE(opens_at > :now, false) AS is_early
-    FROM poll, turn WHERE id = :poll_id FOR SHARE OF poll),
+  SELECT poll.id, poll.version, poll.kind, poll.max_choices, poll.allow_change, poll.opens_at, poll.closes_at,
+         poll.withdrawn_at IS NOT NULL AS is_withdrawn, poll.closed_at IS NOT NULL AS is_closed
+    FROM turn JOIN poll ON poll.id = turn.poll_id WHERE turn.is_ours ORDER BY poll.id {row}),
 gate AS MATERIALIZED (
-  SELECT p.id, p.version, p.allow_change,
-         CASE WHEN p.is_withdrawn THEN 'withdrawn'
-              WHEN p.is_closed THEN 'closed'
-              WHEN p.is_early THEN 'not_open'
-              WHEN cardinality(CAST(:choices AS smallint[])) <>
-                   (SELECT count(*) FROM choice c WHERE c.poll_id = p.id AND c.id = ANY(CAST(:choices AS smallint[])))
+  SELECT b.*, COALESCE(p.allow_change, false) AS allow_change, p.version <> seen.version AS is_stale,
+         CASE WHEN p.id IS NULL THEN 'busy'
+              WHEN p.is_withdrawn THEN 'withdrawn'
+              WHEN p.is_closed OR p.closes_at <= b.at THEN 'closed'
+              WHEN p.opens_at > b.at THEN 'not_open'
+              WHEN cardinality(b.choices) <>
+                   (SELECT count(*) FROM choice c WHERE c.poll_id = p.id AND c.id = ANY(b.choices))
                 THEN 'unknown_choice'
-              WHEN cardinality(CAST(:choices AS smallint[])) >
-                   CASE p.kind WHEN 'single' THEN 1 ELSE COALESCE(p.max_choices, 32767) END
+              WHEN cardinality(b.choices) > CASE p.kind WHEN 'single' THEN 1 ELSE COALESCE(p.max_choices, 32767) END
                 THEN 'too_many'
               ELSE 'open' END AS state
-    FROM p)
-"""  # noqa: S608 (put together from constants of this module)
+    FROM b JOIN poll AS seen ON seen.id = b.poll_id LEFT JOIN p ON p.id = b.poll_id)
+"""
 
 # Touched at most once a second and poll: most votes find the second already there and leave the row alone.
 _CLOCK = """
 clock AS (
   INSERT INTO tally_clock AS k (poll_id, changed_at)
-  SELECT {source}.poll_id, :second FROM {source}
-   WHERE NOT EXISTS (SELECT 1 FROM tally_clock WHERE poll_id = :poll_id AND changed_at >= :second)
+  SELECT DISTINCT done.poll_id, CAST(:second AS timestamptz) FROM {source} AS done
+   WHERE NOT EXISTS (SELECT 1 FROM tally_clock c WHERE c.poll_id = done.poll_id AND c.changed_at >= :second)
+   ORDER BY done.poll_id
   ON CONFLICT ON CONSTRAINT pk_tally_clock DO UPDATE SET changed_at = EXCLUDED.changed_at
    WHERE k.changed_at < EXCLUDED.changed_at)
 """
 
-# Rows are touched in the order of choices, so that two voters in one slot cannot wait for each other in a circle.
-# The lock shows the poll as it is now, everything else is seen as it was when the statement began. Where the two
-# versions differ, the vote waited for an edit and has looked at choices of before it: nothing is written, and the vote
-# is told that there was a race.
-_CAST = text(
-    f"""
-WITH {_GATE},
+_ADDED = "ON CONFLICT ON CONSTRAINT pk_tally_slot DO UPDATE SET n = t.n + EXCLUDED.n, voters = t.voters + EXCLUDED.voters"
+
+# Ballots are written in the order of their keys and slots in that of polls and choices, so that two statements cannot
+# wait for each other in a circle.
+_CAST = """
+WITH {gate},
 ins AS (
   INSERT INTO ballot (poll_id, voter_key, choices, tier, state, voted_hour)
-  SELECT gate.id, :voter_key, CAST(:choices AS smallint[]), :tier, 'counted', :hour
-    FROM gate WHERE gate.state = 'open' AND gate.version = (SELECT version FROM poll WHERE id = :poll_id)
-  ON CONFLICT ON CONSTRAINT pk_ballot DO NOTHING RETURNING poll_id),
+  SELECT gate.poll_id, gate.voter_key, gate.choices, gate.tier, 'counted', date_trunc('hour', gate.at, 'UTC')
+    FROM gate WHERE gate.state = 'open' AND NOT gate.is_stale ORDER BY gate.poll_id, gate.voter_key
+  ON CONFLICT ON CONSTRAINT pk_ballot DO NOTHING RETURNING poll_id, voter_key, choices),
 tally AS (
   INSERT INTO tally_slot AS t (poll_id, choice_id, slot, n, voters)
-  SELECT ins.poll_id, u.choice_id, :slot, 1, CASE u.place WHEN 1 THEN 1 ELSE 0 END
-    FROM ins, unnest(CAST(:choices AS smallint[])) WITH ORDINALITY AS u (choice_id, place) ORDER BY u.choice_id
-  ON CONFLICT ON CONSTRAINT pk_tally_slot DO UPDATE SET n = t.n + EXCLUDED.n, voters = t.voters + EXCLUDED.voters),
-{_CLOCK.format(source="ins")}
-SELECT gate.state, EXISTS (SELECT 1 FROM ins),
-       (SELECT b.choices FROM ballot b WHERE b.poll_id = :poll_id AND b.voter_key = :voter_key), gate.allow_change
-  FROM gate
-"""  # noqa: S608 (put together from constants of this module)
-).bindparams(*_PARAMETERS, bindparam("hour", type_=UtcDateTime))
+  SELECT ins.poll_id, u.choice_id, :slot, count(*), count(*) FILTER (WHERE u.place = 1)
+    FROM ins, unnest(ins.choices) WITH ORDINALITY AS u (choice_id, place)
+   GROUP BY ins.poll_id, u.choice_id ORDER BY ins.poll_id, u.choice_id
+  {added}),
+{clock}
+SELECT gate.place, gate.state, ins.poll_id IS NOT NULL, mine.choices, gate.allow_change
+  FROM gate LEFT JOIN ins ON ins.poll_id = gate.poll_id AND ins.voter_key = gate.voter_key
+       LEFT JOIN ballot AS mine ON mine.poll_id = gate.poll_id AND mine.voter_key = gate.voter_key
+"""
 
-_CHANGE = text(
-    f"""
-WITH {_GATE},
+_CHANGE = """
+WITH {gate},
 old AS MATERIALIZED (
-  SELECT b.poll_id, b.choices FROM ballot b, gate
-   WHERE b.poll_id = gate.id AND b.voter_key = :voter_key AND gate.state = 'open' AND gate.allow_change FOR UPDATE OF b),
+  SELECT ballot.poll_id, ballot.voter_key, ballot.choices, gate.choices AS wanted FROM ballot
+    JOIN gate ON ballot.poll_id = gate.poll_id AND ballot.voter_key = gate.voter_key
+   WHERE gate.state = 'open' AND gate.allow_change FOR UPDATE OF ballot),
 upd AS (
-  UPDATE ballot b SET choices = CAST(:choices AS smallint[]) FROM old
-   WHERE b.poll_id = :poll_id AND b.voter_key = :voter_key AND old.choices <> CAST(:choices AS smallint[])
-  RETURNING b.poll_id),
+  UPDATE ballot SET choices = old.wanted FROM old
+   WHERE ballot.poll_id = old.poll_id AND ballot.voter_key = old.voter_key AND old.choices <> old.wanted
+  RETURNING ballot.poll_id),
 moved AS (
-  SELECT m.choice_id, sum(m.n) AS n, sum(m.voters) AS voters FROM (
-    SELECT u.choice_id, -1 AS n, CASE u.place WHEN 1 THEN -1 ELSE 0 END AS voters
+  SELECT m.poll_id, m.choice_id, sum(m.n) AS n, sum(m.voters) AS voters FROM (
+    SELECT old.poll_id, u.choice_id, -1 AS n, CASE u.place WHEN 1 THEN -1 ELSE 0 END AS voters
       FROM upd, old, unnest(old.choices) WITH ORDINALITY AS u (choice_id, place)
     UNION ALL
-    SELECT u.choice_id, 1, CASE u.place WHEN 1 THEN 1 ELSE 0 END
-      FROM upd, unnest(CAST(:choices AS smallint[])) WITH ORDINALITY AS u (choice_id, place)) m
-   GROUP BY m.choice_id HAVING sum(m.n) <> 0 OR sum(m.voters) <> 0),
+    SELECT old.poll_id, u.choice_id, 1, CASE u.place WHEN 1 THEN 1 ELSE 0 END
+      FROM upd, old, unnest(old.wanted) WITH ORDINALITY AS u (choice_id, place)) AS m
+   GROUP BY m.poll_id, m.choice_id HAVING sum(m.n) <> 0 OR sum(m.voters) <> 0),
 tally AS (
   INSERT INTO tally_slot AS t (poll_id, choice_id, slot, n, voters)
-  SELECT :poll_id, moved.choice_id, :slot, moved.n, moved.voters FROM moved ORDER BY moved.choice_id
-  ON CONFLICT ON CONSTRAINT pk_tally_slot DO UPDATE SET n = t.n + EXCLUDED.n, voters = t.voters + EXCLUDED.voters),
-{_CLOCK.format(source="upd")}
-SELECT gate.state, EXISTS (SELECT 1 FROM upd), (SELECT old.choices FROM old), gate.allow_change FROM gate
-"""  # noqa: S608 (put together from constants of this module)
-).bindparams(*_PARAMETERS)
+  SELECT moved.poll_id, moved.choice_id, :slot, moved.n, moved.voters FROM moved ORDER BY moved.choice_id
+  {added}),
+{clock}
+SELECT gate.place, gate.state, EXISTS (SELECT 1 FROM upd), (SELECT old.choices FROM old), gate.allow_change FROM gate
+"""
 
 
-def insert_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
-    """Write a ballot and its tally where the poll is open and the voter has none; None where there is no poll.
+def _statement(body: str, way: dict[str, str], changed: str) -> sa.TextClause:
+    # Put together from constants of this module; what readers send comes as parameters.
+    sql = body.format(gate=_GATE.format(**way), added=_ADDED, clock=_CLOCK.format(source=changed))
+    return text(sql).bindparams(
+        bindparam("poll_ids", type_=ARRAY(sa.Uuid)),
+        bindparam("voter_keys", type_=ARRAY(sa.LargeBinary)),
+        bindparam("choices", type_=ARRAY(sa.Text)),
+        bindparam("tiers", type_=ARRAY(sa.Text)),
+        bindparam("times", type_=ARRAY(UtcDateTime)),
+        bindparam("slot", type_=sa.SmallInteger),
+        bindparam("second", type_=UtcDateTime),
+    )
+
+
+_CAST_TRYING = _statement(_CAST, _TRYING, "ins")
+_CAST_WAITING = _statement(_CAST, _WAITING, "ins")
+_CHANGE_WAITING = _statement(_CHANGE, _WAITING, "upd")
+
+
+def insert_ballots(session: Session, ballots: Sequence[NewBallot], slot: int) -> list[Verdict | None]:
+    """Write ballots and their tallies where the poll is open and the voter has none; None where there is no poll.
 
     A verdict of an open gate, not counted and without a previous ballot is a race: another request of the same voter,
     or an edit of the poll, committed while this one ran. Run again, it sees what the other one left.
+
+    :param ballots: each of another voter or for another poll. Where somebody has a poll to himself, the verdict on its
+        ballots is ``busy`` and the others do not wait.
+    :param slot: which part of each tally is touched.
     """
     if _is_sqlite(session):
-        return stepwise.insert_ballot(session, ballot)
-    return _verdict(session, _CAST, ballot, tier=ballot.tier, hour=ballot.hour)
+        return stepwise.insert_ballots(session, ballots, slot)
+    return _verdicts(session, _CAST_TRYING, ballots, slot)
 
 
-def change_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
+def insert_ballot(session: Session, ballot: NewBallot, slot: int) -> Verdict | None:
+    """The same for one ballot, which waits for whoever has its poll to himself."""
+    if _is_sqlite(session):
+        return stepwise.insert_ballots(session, [ballot], slot)[0]
+    return _verdicts(session, _CAST_WAITING, [ballot], slot)[0]
+
+
+def change_ballot(session: Session, ballot: NewBallot, slot: int) -> Verdict | None:
     """Put other choices on a voter's ballot, where the poll is open and lets them; ``is_counted`` when it did."""
     if _is_sqlite(session):
-        return stepwise.change_ballot(session, ballot)
-    return _verdict(session, _CHANGE, ballot)
+        return stepwise.change_ballot(session, ballot, slot)
+    return _verdicts(session, _CHANGE_WAITING, [ballot], slot)[0]
 
 
 def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
@@ -146,18 +187,22 @@ def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
         session.execute(_TAKE_TURN, {"poll_id": poll_id})
 
 
-def _verdict(session: Session, statement: sa.TextClause, ballot: NewBallot, **more: object) -> Verdict | None:
+def _verdicts(
+    session: Session, statement: sa.TextClause, ballots: Sequence[NewBallot], slot: int
+) -> list[Verdict | None]:
     parameters = {
-        "poll_id": ballot.poll_id,
-        "voter_key": ballot.voter_key,
-        "choices": ballot.choices,
-        "slot": ballot.slot,
-        "now": ballot.now,
-        "second": ballot.second,
-        **more,
+        "poll_ids": [ballot.poll_id for ballot in ballots],
+        "voter_keys": [ballot.voter_key for ballot in ballots],
+        "choices": ["{%s}" % ",".join(map(str, ballot.choices)) for ballot in ballots],  # noqa: UP031 (braces)
+        "tiers": [ballot.tier for ballot in ballots],
+        "times": [ballot.now for ballot in ballots],
+        "slot": slot,
+        "second": max(ballot.second for ballot in ballots),
     }
-    row = session.execute(statement, parameters).one_or_none()
-    return Verdict(row[0], row[1], row[2], row[3]) if row else None
+    verdicts: list[Verdict | None] = [None] * len(ballots)
+    for place, *verdict in session.execute(statement, parameters):
+        verdicts[place - 1] = Verdict(*verdict)
+    return verdicts
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -2,114 +2,146 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
-from pollsvc.db import insert_into
 from pollsvc.polls.models import Ballot, Choice, Poll, TallyClock, TallySlot
 from pollsvc.polls.verdicts import NewBallot, Verdict
 
+# Made once: SQLAlchemy looks them up by what they say, which costs more than SQLite needs to run them.
+_IDS: sa.BindParameter[uuid.UUID] = bindparam("poll_ids", expanding=True)
+_POLLS = select(
+    Poll.id,
+    Poll.kind,
+    Poll.max_choices,
+    Poll.allow_change,
+    Poll.withdrawn_at,
+    Poll.closed_at,
+    Poll.closes_at,
+    Poll.opens_at,
+).where(Poll.id.in_(_IDS))
+_CHOICES = select(Choice.poll_id, Choice.id).where(Choice.poll_id.in_(_IDS))
+_PREVIOUS = select(Ballot.poll_id, Ballot.voter_key, Ballot.choices).where(
+    Ballot.poll_id.in_(_IDS), Ballot.voter_key.in_(bindparam("voter_keys", expanding=True))
+)
+_INSERT = sa.insert(Ballot)
+_CHANGE = (
+    sa.update(Ballot)
+    .where(Ballot.poll_id == bindparam("of_poll"), Ballot.voter_key == bindparam("of_voter"))
+    .values(choices=bindparam("wanted", type_=Ballot.choices.type))
+)
+_SLOT = sqlite.insert(TallySlot)
+_ADD = _SLOT.on_conflict_do_update(
+    index_elements=["poll_id", "choice_id", "slot"],
+    set_={"n": TallySlot.n + _SLOT.excluded.n, "voters": TallySlot.voters + _SLOT.excluded.voters},
+)
+_CLOCK = sqlite.insert(TallyClock)
+_TOUCH = _CLOCK.on_conflict_do_update(
+    index_elements=["poll_id"],
+    set_={"changed_at": _CLOCK.excluded.changed_at},
+    where=TallyClock.changed_at < _CLOCK.excluded.changed_at,
+)
 
-def insert_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
-    """What :func:`pollsvc.polls.statements.insert_ballot` promises; there is no race here."""
-    gate = _gate(session, ballot)
-    if gate is None:
-        return None
-    state, allow_change = gate
-    previous = _previous(session, ballot)
-    if state != "open" or previous is not None:
-        return Verdict(state, False, previous, allow_change)
-    row = insert_into(session, Ballot).values(
-        poll_id=ballot.poll_id,
-        voter_key=ballot.voter_key,
-        choices=ballot.choices,
-        tier=ballot.tier,
-        state="counted",
-        voted_hour=ballot.hour,
-    )
-    # The write lock is ours, so that the look before was not a guess; the primary key would still refuse a second one.
-    session.execute(row)
-    _move(session, ballot, [], ballot.choices)
-    return Verdict(state, True, None, allow_change)
+#: A ballot, the choices that it held and those that it holds now.
+_Move = tuple[NewBallot, Sequence[int], Sequence[int]]
 
 
-def change_ballot(session: Session, ballot: NewBallot) -> Verdict | None:
+def insert_ballots(session: Session, ballots: Sequence[NewBallot], slot: int) -> list[Verdict | None]:
+    """What :func:`pollsvc.polls.statements.insert_ballots` promises; there is neither a race here nor a busy poll."""
+    verdicts = _look(session, ballots)
+    counted = []
+    for place, (ballot, verdict) in enumerate(zip(ballots, verdicts, strict=True)):
+        if verdict is not None and verdict.gate == "open" and verdict.previous is None:
+            counted.append(ballot)
+            verdicts[place] = replace(verdict, is_counted=True)
+    if counted:
+        # The write lock is ours, so that the look before was no guess; the primary key would still refuse a second one.
+        session.execute(_INSERT, [_row(ballot) for ballot in counted])
+        _move(session, [(ballot, [], ballot.choices) for ballot in counted], slot)
+    return verdicts
+
+
+def change_ballot(session: Session, ballot: NewBallot, slot: int) -> Verdict | None:
     """What :func:`pollsvc.polls.statements.change_ballot` promises."""
-    gate = _gate(session, ballot)
-    if gate is None:
-        return None
-    state, allow_change = gate
-    previous = _previous(session, ballot)
-    if state != "open" or not allow_change or previous is None or previous == ballot.choices:
-        return Verdict(state, False, previous, allow_change)
-    mine = sa.and_(Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key)
-    session.execute(sa.update(Ballot).where(mine).values(choices=ballot.choices))
-    _move(session, ballot, previous, ballot.choices)
-    return Verdict(state, True, previous, allow_change)
+    [verdict] = _look(session, [ballot])
+    if verdict is None or verdict.gate != "open" or not verdict.allow_change:
+        return verdict
+    if verdict.previous is None or verdict.previous == ballot.choices:
+        return verdict
+    mine = {"of_poll": ballot.poll_id, "of_voter": ballot.voter_key, "wanted": ballot.choices}
+    session.connection().execute(_CHANGE, mine)
+    _move(session, [(ballot, verdict.previous, ballot.choices)], slot)
+    return replace(verdict, is_counted=True)
 
 
-def _gate(session: Session, ballot: NewBallot) -> tuple[str, bool] | None:
-    columns = (
-        Poll.kind,
-        Poll.max_choices,
-        Poll.allow_change,
-        Poll.withdrawn_at,
-        Poll.closed_at,
-        Poll.closes_at,
-        Poll.opens_at,
-    )
-    poll = session.execute(select(*columns).where(Poll.id == ballot.poll_id)).one_or_none()
-    if poll is None:
-        return None
-    known = select(sa.func.count()).where(Choice.poll_id == ballot.poll_id, Choice.id.in_(ballot.choices))
-    if poll.withdrawn_at is not None:
-        state = "withdrawn"
-    elif poll.closed_at is not None or (poll.closes_at is not None and poll.closes_at <= ballot.now):
-        state = "closed"
-    elif poll.opens_at is not None and poll.opens_at > ballot.now:
-        state = "not_open"
-    elif session.scalar(known) != len(ballot.choices):
-        state = "unknown_choice"
-    elif len(ballot.choices) > (1 if poll.kind == "single" else poll.max_choices or 32767):
-        state = "too_many"
-    else:
-        state = "open"
-    return state, poll.allow_change
-
-
-def _previous(session: Session, ballot: NewBallot) -> list[int] | None:
-    found = select(Ballot.choices).where(
-        Ballot.poll_id == ballot.poll_id, Ballot.voter_key == ballot.voter_key
-    )
-    return session.scalar(found)
-
-
-def _move(session: Session, ballot: NewBallot, old: Sequence[int], new: Sequence[int]) -> None:
-    changes: dict[int, list[int]] = {}
-    for sign, choices in ((-1, old), (1, new)):
-        for place, choice in enumerate(choices):
-            change = changes.setdefault(choice, [0, 0])
-            change[0] += sign
-            change[1] += sign if place == 0 else 0
-    for choice, (n, voters) in sorted(changes.items()):
-        if n or voters:
-            row = insert_into(session, TallySlot).values(
-                poll_id=ballot.poll_id, choice_id=choice, slot=ballot.slot, n=n, voters=voters
-            )
-            session.execute(
-                row.on_conflict_do_update(
-                    index_elements=["poll_id", "choice_id", "slot"],
-                    set_={"n": TallySlot.n + n, "voters": TallySlot.voters + voters},
-                )
-            )
-    clock = insert_into(session, TallyClock).values(poll_id=ballot.poll_id, changed_at=ballot.second)
-    session.execute(
-        clock.on_conflict_do_update(
-            index_elements=["poll_id"],
-            set_={"changed_at": clock.excluded.changed_at},
-            where=TallyClock.changed_at < clock.excluded.changed_at,
+def _look(session: Session, ballots: Sequence[NewBallot]) -> list[Verdict | None]:
+    """What stands before anything is written: nothing is counted yet."""
+    wanted = {"poll_ids": list({ballot.poll_id for ballot in ballots})}
+    polls = {poll.id: poll for poll in session.execute(_POLLS, wanted)}
+    choices: dict[uuid.UUID, set[int]] = {}
+    for poll_id, choice_id in session.execute(_CHOICES, wanted):
+        choices.setdefault(poll_id, set()).add(choice_id)
+    voters = {"voter_keys": [ballot.voter_key for ballot in ballots]}
+    previous = {(poll_id, key): found for poll_id, key, found in session.execute(_PREVIOUS, wanted | voters)}
+    verdicts: list[Verdict | None] = []
+    for ballot in ballots:
+        poll = polls.get(ballot.poll_id)
+        mine = previous.get((ballot.poll_id, ballot.voter_key))
+        verdicts.append(
+            poll and Verdict(_gate(poll, choices[poll.id], ballot), False, mine, poll.allow_change)
         )
-    )
+    return verdicts
+
+
+def _gate(poll: Any, known: set[int], ballot: NewBallot) -> str:
+    if poll.withdrawn_at is not None:
+        return "withdrawn"
+    if poll.closed_at is not None or (poll.closes_at is not None and poll.closes_at <= ballot.now):
+        return "closed"
+    if poll.opens_at is not None and poll.opens_at > ballot.now:
+        return "not_open"
+    if len(known.intersection(ballot.choices)) != len(ballot.choices):
+        return "unknown_choice"
+    if len(ballot.choices) > (1 if poll.kind == "single" else poll.max_choices or 32767):
+        return "too_many"
+    return "open"
+
+
+def _row(ballot: NewBallot) -> dict[str, Any]:
+    return {
+        "poll_id": ballot.poll_id,
+        "voter_key": ballot.voter_key,
+        "choices": ballot.choices,
+        "tier": ballot.tier,
+        "state": "counted",
+        "voted_hour": ballot.hour,
+    }
+
+
+def _move(session: Session, moves: Sequence[_Move], slot: int) -> None:
+    """Take ballots off their old choices and put them on the new ones."""
+    changes: dict[tuple[uuid.UUID, int], list[int]] = {}
+    seconds: dict[uuid.UUID, datetime] = {}
+    for ballot, old, new in moves:
+        for sign, choices in ((-1, old), (1, new)):
+            for place, choice in enumerate(choices):
+                change = changes.setdefault((ballot.poll_id, choice), [0, 0])
+                change[0] += sign
+                change[1] += sign if place == 0 else 0
+        seconds[ballot.poll_id] = max(ballot.second, seconds.get(ballot.poll_id, ballot.second))
+    slots = [
+        {"poll_id": poll_id, "choice_id": choice, "slot": slot, "n": n, "voters": voters}
+        for (poll_id, choice), (n, voters) in changes.items()
+        if n or voters
+    ]
+    session.execute(_ADD, slots)
+    clocks = [{"poll_id": poll_id, "changed_at": second} for poll_id, second in seconds.items()]
+    session.execute(_TOUCH, clocks)

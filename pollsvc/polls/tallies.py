@@ -6,11 +6,14 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import cast
 
-from sqlalchemy import delete, func, insert, literal, select, union_all
+from sqlalchemy import BindParameter, Table, bindparam, delete, func, insert, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from pollsvc.polls.models import Choice, Kind, Poll, TallyClock, TallySlot
+from pollsvc.polls.models import Choice, Course, Kind, Poll, TallyClock, TallySlot
 from pollsvc.polls.percentages import shares_of_voters, shares_of_votes
 from pollsvc.polls.statements import counted_choices, lock_poll
 
@@ -45,52 +48,75 @@ class Difference:
     voters: int
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a poll stands, with what decides who may see it."""
+
+    version: int
+    course: Course
+    tally: Tally
+
+
 def read_tally(session: Session, poll_id: uuid.UUID) -> Tally:
     """How a poll stands now; holds every vote acknowledged before.
 
     :raises KeyError: if there is no poll with this id.
     """
-    return read_tallies(session, [poll_id])[poll_id]
+    return read_standings(session, [poll_id])[poll_id].tally
 
 
-def read_tallies(session: Session, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Tally]:
-    """How several polls stand, in one query."""
-    rows = session.execute(
-        select(
-            Poll.id,
-            Poll.kind,
-            func.coalesce(TallyClock.changed_at, Poll.created_at, type_=Poll.created_at.type),
-            Choice.id,
-            Choice.text,
-            func.coalesce(func.sum(TallySlot.n), 0),
-            func.coalesce(func.sum(TallySlot.voters), 0),
-        )
-        .join(Choice, Choice.poll_id == Poll.id)
-        .outerjoin(TallyClock, TallyClock.poll_id == Poll.id)
-        .outerjoin(TallySlot, (TallySlot.poll_id == Choice.poll_id) & (TallySlot.choice_id == Choice.id))
-        .where(Poll.id.in_(list(poll_ids)))
-        .group_by(
-            Poll.id,
-            Poll.kind,
-            Poll.created_at,
-            TallyClock.changed_at,
-            Choice.id,
-            Choice.text,
-            Choice.position,
-        )
-        .order_by(Poll.id, Choice.position)
+# Made once, and of tables: reading this is most of what the service does, and the ORM would cost more than the database.
+_IDS: BindParameter[uuid.UUID] = bindparam("poll_ids", expanding=True)
+_POLL, _CHOICE, _SLOT, _CLOCK = (
+    cast(Table, model.__table__) for model in (Poll, Choice, TallySlot, TallyClock)
+)
+_SUMS = (
+    select(
+        _SLOT.c.poll_id,
+        _SLOT.c.choice_id,
+        func.sum(_SLOT.c.n).label("n"),
+        func.sum(_SLOT.c.voters).label("voters"),
     )
-    counts: dict[uuid.UUID, list[tuple[int, str, int]]] = {}
-    voters: dict[uuid.UUID, int] = {}
-    facts: dict[uuid.UUID, tuple[str, datetime]] = {}
-    for poll_id, kind, as_of, choice_id, text, n, first in rows:
-        facts[poll_id] = (kind, as_of)
-        counts.setdefault(poll_id, []).append((choice_id, text, int(n)))
-        voters[poll_id] = voters.get(poll_id, 0) + int(first)
-    return {
-        poll_id: _tally(poll_id, kind, as_of.replace(microsecond=0), counts[poll_id], voters[poll_id])
-        for poll_id, (kind, as_of) in facts.items()
-    }
+    .where(_SLOT.c.poll_id.in_(_IDS))
+    .group_by(_SLOT.c.poll_id, _SLOT.c.choice_id)
+    .subquery("sums")
+)
+_STANDINGS = (
+    select(
+        _POLL.c.id,
+        _POLL.c.kind,
+        _POLL.c.version,
+        func.coalesce(_CLOCK.c.changed_at, _POLL.c.created_at, type_=_POLL.c.created_at.type),
+        _POLL.c.results_visibility,
+        _POLL.c.opens_at,
+        _POLL.c.closes_at,
+        _POLL.c.closed_at,
+        _POLL.c.withdrawn_at,
+        _CHOICE.c.id,
+        _CHOICE.c.text,
+        func.coalesce(_SUMS.c.n, 0),
+        func.coalesce(_SUMS.c.voters, 0),
+    )
+    .join(_CHOICE, _CHOICE.c.poll_id == _POLL.c.id)
+    .outerjoin(_CLOCK, _CLOCK.c.poll_id == _POLL.c.id)
+    .outerjoin(_SUMS, (_SUMS.c.poll_id == _CHOICE.c.poll_id) & (_SUMS.c.choice_id == _CHOICE.c.id))
+    .where(_POLL.c.id.in_(_IDS))
+    .order_by(_POLL.c.id, _CHOICE.c.position)
+)
+
+
+def read_standings(session: Session, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Standing]:
+    """How several polls stand, in one query; unknown ones are left out."""
+    standings = {}
+    rows = session.execute(_STANDINGS, {"poll_ids": list(poll_ids)})
+    for poll_id, of_poll in groupby(rows, key=itemgetter(0)):
+        choices = list(of_poll)
+        _, kind, version, as_of, *course = choices[0][:9]
+        counts = [(choice, text, int(n)) for choice, text, n, _ in (row[9:] for row in choices)]
+        voters = sum(int(row[12]) for row in choices)
+        tally = _tally(poll_id, kind, as_of.replace(microsecond=0), counts, voters)
+        standings[poll_id] = Standing(version, Course(*course), tally)
+    return standings
 
 
 def recount(session: Session, poll_id: uuid.UUID, now: datetime) -> list[Difference]:

@@ -6,16 +6,18 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+#: A gate that says: somebody has this poll to himself, and whoever may not wait has to come back.
+BUSY = "busy"
+
 
 @dataclass(frozen=True)
 class NewBallot:
-    """What is to be written: choices in ascending order, the slot drawn by the caller."""
+    """What is to be written: choices in ascending order, the time at which the vote came in."""
 
     poll_id: uuid.UUID
     voter_key: bytes
     choices: list[int]
     tier: str
-    slot: int
     now: datetime
 
     @property
@@ -33,7 +35,8 @@ class NewBallot:
 class Verdict:
     """What the database said to a ballot.
 
-    :param gate: ``open``, or why not: ``withdrawn``, ``closed``, ``not_open``, ``unknown_choice``, ``too_many``.
+    :param gate: ``open``, or why not: ``withdrawn``, ``closed``, ``not_open``, ``unknown_choice``, ``too_many``,
+        and ``busy`` where the ballot was not to wait.
     :param is_counted: whether the ballot is now in.
     :param previous: the choices of the voter's earlier ballot, or None.
     :param allow_change: whether the poll lets a voter choose again.

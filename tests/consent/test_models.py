@@ -14,7 +14,7 @@ from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
 from pollsvc.consent.service import record_consent
 from pollsvc.db import Model
 from pollsvc.keys import Keys
-from pollsvc.polls.ballots import cast_vote
+from pollsvc.polls.ballots import cast_vote, new_ballot
 from pollsvc.polls.models import Ballot, Poll
 from pollsvc.voters.service import voter_key
 from tests.consent.stored import rows_of, tables_with
@@ -136,7 +136,8 @@ def readers_acted(session: Session, keys: Keys, now: datetime) -> Poll:
     assert poll.consent_text is not None
     for number in (1, 2):
         at = now.replace(minute=10 * number, second=number, microsecond=number)
-        cast_vote(session, keys, poll_id=poll.id, choices=[number], voter=make_voter(number=number), now=at)
+        ballot = new_ballot(keys, poll_id=poll.id, choices=[number], voter=make_voter(number=number), now=at)
+        cast_vote(session, ballot)
         consent(session, keys, poll.consent_text, at, email=f"reader-{number}@reader.example")
         make_correction(session, keys=keys, email=f"reader-{number}@reader.example", now=at)
     session.commit()

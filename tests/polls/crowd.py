@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
-from pollsvc.polls.ballots import cast_vote
+from pollsvc.polls.ballots import cast_vote, new_ballot
 from tests.conftest import NOW
 from tests.factories import make_voter
 
@@ -37,9 +37,8 @@ class Crowd:
         with Session(self._voting) as session:
             try:
                 voter = make_voter(number=number)
-                outcome: str = cast_vote(
-                    session, self._keys, poll_id=poll_id, choices=choices, voter=voter, now=NOW
-                )
+                ballot = new_ballot(self._keys, poll_id=poll_id, choices=choices, voter=voter, now=NOW)
+                outcome: str = cast_vote(session, ballot)
             except PollsvcError as refusal:
                 return refusal.code
             session.commit()

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll, Visibility
-from pollsvc.polls.reading import read_poll, read_polls, shows_results
+from pollsvc.polls.reading import read_poll, read_polls
 from tests.conftest import NOW
 from tests.factories import ARTICLE_URL, cast, make_poll
 
@@ -42,7 +42,7 @@ class TestShowsResults:
         poll = Poll(results_visibility=visibility, **TIMES[status])
         assert poll.status_at(NOW) == status
 
-        assert shows_results(poll, NOW, has_voted=has_voted) is SHOWN[visibility, status][has_voted]
+        assert poll.course.shows_results(NOW, has_voted=has_voted) is SHOWN[visibility, status][has_voted]
 
     def test_policy_knows_every_visibility(self) -> None:
         assert {visibility for visibility, _ in SHOWN} == set(Visibility)
@@ -50,7 +50,7 @@ class TestShowsResults:
     def test_closed_by_hand_is_closed(self) -> None:
         poll = Poll(results_visibility="after_close", closed_at=NOW, closes_at=NOW + A_DAY)
 
-        assert shows_results(poll, NOW, has_voted=False)
+        assert poll.course.shows_results(NOW, has_voted=False)
 
 
 class TestReadPoll:
@@ -65,14 +65,19 @@ class TestReadPoll:
         )
         cast(session, keys=keys, poll=poll, choices=[1, 3])
 
-        reading = read_poll(session, poll, NOW)
+        reading = read_poll(session, poll.id, NOW)
 
         assert (reading.id, reading.question, reading.kind) == (poll.id, poll.question, "multiple")
         assert [(each.id, each.text) for each in reading.choices] == [(1, "A"), (2, "B"), (3, "C")]
         assert (reading.status, reading.opens_at, reading.closes_at) == ("closed", None, NOW)
         assert (reading.results_visibility, reading.allow_change, reading.max_choices) == ("always", False, 2)
         assert reading.article_urls == [ARTICLE_URL]
-        assert reading.consent_text is poll.consent_text is not None
+        assert reading.consent_text is not None
+        assert poll.consent_text is not None
+        assert (reading.consent_text.id, reading.consent_text.body) == (
+            poll.consent_text.id,
+            poll.consent_text.body,
+        )
         assert reading.results is not None
         assert [each.votes for each in reading.results.choices] == [1, 0, 1]
 
@@ -81,13 +86,13 @@ class TestReadPoll:
 
         moments = [NOW - A_DAY, NOW, NOW + A_DAY]
 
-        assert [read_poll(session, poll, at).status for at in moments] == ["scheduled", "open", "closed"]
+        assert [read_poll(session, poll.id, at).status for at in moments] == ["scheduled", "open", "closed"]
 
     def test_hidden_results_are_none(self, session: Session, site: Site) -> None:
         poll = make_poll(session, results_visibility="after_vote")
 
-        assert read_poll(session, poll, NOW).results is None
-        assert read_poll(session, poll, NOW, has_voted=True).results is not None
+        assert read_poll(session, poll.id, NOW).results is None
+        assert read_poll(session, poll.id, NOW, has_voted=True).results is not None
 
 
 class TestReadPolls:
@@ -98,7 +103,7 @@ class TestReadPolls:
         third = make_poll(session)
         cast(session, keys=keys, poll=third, choices=[2])
 
-        readings = read_polls(session, [third, hidden, poll], NOW)
+        readings = read_polls(session, [third.id, hidden.id, poll.id], NOW)
 
         assert [reading.id for reading in readings] == [third.id, hidden.id, poll.id]
         totals = [reading.results.total_voters if reading.results else None for reading in readings]

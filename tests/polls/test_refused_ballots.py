@@ -14,6 +14,7 @@ from pollsvc.polls.ballots import (
     PollNotOpen,
     VoteRaced,
     cast_vote,
+    new_ballot,
 )
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Poll
@@ -78,8 +79,10 @@ class TestRefusedVote:
             cast(session, keys=keys, poll=poll, choices=[1], now=NOW)
 
     def test_in_no_poll(self, session: Session, keys: Keys) -> None:
+        ballot = new_ballot(keys, poll_id=NOWHERE, choices=[1], voter=make_voter(), now=NOW)
+
         with pytest.raises(PollNotFound):
-            cast_vote(session, keys, poll_id=NOWHERE, choices=[1], voter=make_voter(), now=NOW)
+            cast_vote(session, ballot)
 
     @pytest.mark.parametrize(
         ("poll", "choices"),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll, TallyClock, TallySlot
-from pollsvc.polls.tallies import Difference, find_differences, read_tallies, read_tally, recount
+from pollsvc.polls.tallies import Difference, find_differences, read_standings, read_tally, recount
 from tests.conftest import NOW
 from tests.factories import THEN, cast, make_ballots, make_poll
 from tests.polls.evidence import NOWHERE, ballot_of, counted_by_ballots, counted_by_slots
@@ -85,15 +85,15 @@ class TestReadTally:
             read_tally(session, NOWHERE)
 
 
-class TestReadTallies:
+class TestReadStandings:
     def test_polls_are_kept_apart(self, session: Session, poll: Poll, keys: Keys) -> None:
         other = make_poll(session, kind="multiple", choices=["A", "B", "C"])
         cast(session, keys=keys, poll=poll, choices=[2])
         cast(session, keys=keys, poll=other, choices=[2, 3])
 
-        found = read_tallies(session, [poll.id, other.id, NOWHERE])
+        found = read_standings(session, [poll.id, other.id, NOWHERE])
 
-        votes = {key: [c.votes for c in tally.choices] for key, tally in found.items()}
+        votes = {key: [c.votes for c in each.tally.choices] for key, each in found.items()}
         assert votes == {poll.id: [0, 1], other.id: [0, 1, 1]}
 
     def test_takes_one_query_for_all(self, session: Session, site: Site) -> None:
@@ -102,7 +102,7 @@ class TestReadTallies:
         statements: list[str] = []
         event.listen(session.connection(), "before_cursor_execute", lambda *sent: statements.append(sent[2]))
 
-        read_tallies(session, polls)
+        read_standings(session, polls)
 
         assert len(statements) == 1
 

@@ -1,0 +1,134 @@
+"""Requests that wait at the same moment, worked off together (group commit).
+
+A thread that comes while another one works leaves its item in a queue and waits. When the work is done, the one that has
+waited longest takes everything in the queue and works it off in one go. So nobody waits for a batch to fill, a lone
+request is a batch of one, and the more come the fewer round trips each costs. There is no thread of its own: nothing has
+to be started after a fork, and nothing holds up a stop.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from pollsvc.errors import Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class WaitedTooLong(Unavailable):
+    """The work before this item took longer than anybody is to wait; nothing was done with it."""
+
+    code = "busy"
+    detail = "The service is busy and nothing was stored. Send the same request again in a moment."
+
+
+class _Waiting(Generic[Item, Answer]):
+    """An item in the queue, and the thread that waits for its answer."""
+
+    __slots__ = ("answer", "error", "is_done", "item", "key", "wake")
+
+    def __init__(self, item: Item, key: Hashable) -> None:
+        self.item = item
+        self.key = key
+        self.answer: Answer
+        self.error: BaseException | None = None
+        self.is_done = False
+        #: Held until the thread has something to do: take its answer, or lead the next batch.
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class Batcher(Generic[Item, Answer]):
+    """Works off what several threads want at the same time.
+
+    :param work: does what a batch asks for and gives an answer for each item, in their order; it runs in the thread of
+        one of those that wait. Where it raises, every item of the batch has failed with that error.
+    :param key: items of one key never share a batch, and are worked off in the order in which they came.
+    :param most: items of a batch at the most.
+    :param patience: seconds that an item waits at the most until its batch begins.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer]],
+        *,
+        key: Callable[[Item], Hashable] | None = None,
+        most: int = 100,
+        patience: float,
+    ) -> None:
+        self._work = work
+        self._key = key
+        self._most = most
+        self._patience = patience
+        self._guard = threading.Lock()
+        self._queue: deque[_Waiting[Item, Answer]] = deque()
+        self._has_leader = False
+
+    def run(self, item: Item) -> Answer:
+        """Have an item worked off, and give its answer.
+
+        :raises WaitedTooLong: if its turn did not come in time; it is then not worked off.
+        """
+        waiting: _Waiting[Item, Answer] = _Waiting(item, self._key(item) if self._key else None)
+        with self._guard:
+            self._queue.append(waiting)
+            is_leading, self._has_leader = not self._has_leader, True
+        if not is_leading:
+            self._wait(waiting)
+        if not waiting.is_done:
+            self._lead(waiting)
+        if waiting.error is not None:
+            raise waiting.error
+        return waiting.answer
+
+    def _wait(self, waiting: _Waiting[Item, Answer]) -> None:
+        if waiting.wake.acquire(timeout=self._patience):
+            return
+        with self._guard:
+            if waiting in self._queue and not waiting.wake.acquire(blocking=False):
+                self._queue.remove(waiting)
+                raise WaitedTooLong
+            is_appointed = waiting in self._queue
+        if not is_appointed:
+            # Its batch is under way, and what becomes of it is known when that has ended.
+            waiting.wake.acquire()
+
+    def _lead(self, leader: _Waiting[Item, Answer]) -> None:
+        """Work off a batch that holds the leader's item, then let the next one lead."""
+        batch = self._take()
+        try:
+            answers = self._work([each.item for each in batch])
+            for each, answer in zip(batch, answers, strict=True):
+                each.answer = answer
+        except BaseException as error:  # noqa: BLE001 (whoever waits must hear of it, whatever it is)
+            for each in batch:
+                each.error = error
+        with self._guard:
+            if self._queue:
+                self._queue[0].wake.release()
+            else:
+                self._has_leader = False
+        for each in batch:
+            each.is_done = True
+            if each is not leader:
+                each.wake.release()
+
+    def _take(self) -> list[_Waiting[Item, Answer]]:
+        with self._guard:
+            batch: list[_Waiting[Item, Answer]] = []
+            later: list[_Waiting[Item, Answer]] = []
+            taken: set[Hashable] = set()
+            while self._queue and len(batch) < self._most:
+                each = self._queue.popleft()
+                if each.key in taken:
+                    later.append(each)
+                else:
+                    batch.append(each)
+                    if each.key is not None:
+                        taken.add(each.key)
+            self._queue.extendleft(reversed(later))
+            return batch

@@ -1,0 +1,101 @@
+"""The ballot box: votes that a process takes at the same moment are committed together. An edge of its own.
+
+Each reader is answered after the commit that holds their ballot, never before it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from pollsvc.batching import Batcher
+from pollsvc.db import PATIENCE
+from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
+from pollsvc.polls.statements import insert_ballots
+from pollsvc.polls.tallies import Standing, read_standings
+from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
+
+log = structlog.get_logger("pollsvc")
+
+_BY_ITSELF = Verdict(BUSY, False, None, False)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """What became of a vote, and how the poll stood after it: None where that could not be read."""
+
+    outcome: Outcome
+    standing: Standing | None
+
+
+class BallotBox:
+    """Takes the ballots of one process.
+
+    :param voting: the engine of :attr:`pollsvc.db.Database.voting`.
+    :param reading: the engine that reads.
+    """
+
+    def __init__(self, voting: Engine, reading: Engine) -> None:
+        self._voting = voting
+        self._reading = reading
+        # Two ballots of one voter are answered as if one came after the other.
+        self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE)
+
+    def cast(self, ballot: NewBallot) -> Cast:
+        """Count a ballot as :func:`pollsvc.polls.ballots.cast_vote` does, and raise what that raises.
+
+        :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
+        """
+        verdict, standing = self._batcher.run(ballot)
+        outcome = settled(ballot, verdict)
+        if outcome is not None:
+            return Cast(outcome, standing)
+        # What is left has to wait for an editor, was overtaken, or changes an earlier ballot: each by itself.
+        with Session(self._voting) as session:
+            outcome = cast_vote(session, ballot)
+            session.commit()
+        return Cast(outcome, self._read([ballot.poll_id]).get(ballot.poll_id))
+
+    def _commit(self, ballots: Sequence[NewBallot]) -> list[tuple[Verdict | None, Standing | None]]:
+        try:
+            verdicts = self._insert(ballots)
+        except (DataError, IntegrityError):
+            # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
+            return [(_BY_ITSELF, None)] * len(ballots)
+        standings = self._read([ballot.poll_id for ballot in ballots])
+        return [
+            (verdict, standings.get(ballot.poll_id))
+            for ballot, verdict in zip(ballots, verdicts, strict=True)
+        ]
+
+    def _insert(self, ballots: Sequence[NewBallot], *, is_repeated: bool = False) -> list[Verdict | None]:
+        try:
+            with Session(self._voting) as session:
+                verdicts = insert_ballots(session, ballots, draw_slot())
+                session.commit()
+        except DBAPIError as error:
+            if is_repeated or not error.connection_invalidated:
+                raise
+            # The connection was cut, by a restart or a fail-over. What of it was committed is found there: a ballot
+            # may be sent any number of times. The pool has let go of all its old connections.
+            return self._insert(ballots, is_repeated=True)
+        return verdicts
+
+    def _read(self, poll_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Standing]:
+        try:
+            with Session(self._reading) as session:
+                return read_standings(session, set(poll_ids))
+        except SQLAlchemyError as error:
+            # The ballots are in: an error would say that nothing was stored.
+            log.warning("results could not be read after a vote", error=type(error).__name__)
+            return {}
+
+
+def _voter_and_poll(ballot: NewBallot) -> tuple[uuid.UUID, bytes]:
+    return ballot.poll_id, ballot.voter_key
