@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,10 @@ class Service(Flask):
 
     def log_exception(self, exc_info: Any) -> None:
         """Write nothing."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Take each view and hook as it is: none of ours is asynchronous, and Flask would look fifteen times a request."""
+        return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:

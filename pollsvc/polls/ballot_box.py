@@ -76,21 +76,19 @@ class BallotBox:
 
     def _insert(self, ballots: Sequence[NewBallot], *, is_repeated: bool = False) -> list[Verdict | None]:
         try:
-            with Session(self._voting) as session:
-                verdicts = insert_ballots(session, ballots, draw_slot())
-                session.commit()
+            with self._voting.begin() as connection:
+                return insert_ballots(connection, ballots, draw_slot())
         except DBAPIError as error:
             if is_repeated or not error.connection_invalidated:
                 raise
             # The connection was cut, by a restart or a fail-over. What of it was committed is found there: a ballot
             # may be sent any number of times. The pool has let go of all its old connections.
             return self._insert(ballots, is_repeated=True)
-        return verdicts
 
     def _read(self, poll_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Standing]:
         try:
-            with Session(self._reading) as session:
-                return read_standings(session, set(poll_ids))
+            with self._reading.connect() as connection:
+                return read_standings(connection, set(poll_ids))
         except SQLAlchemyError as error:
             # The ballots are in: an error would say that nothing was stored.
             log.warning("results could not be read after a vote", error=type(error).__name__)

@@ -94,7 +94,7 @@ def cast_vote(session: Session, ballot: NewBallot) -> Outcome:
     :raises AlreadyVoted: if the reader's ballot holds something else and may not be changed.
     """
     for _ in range(TRIES):
-        verdict = insert_ballot(session, ballot, draw_slot())
+        verdict = insert_ballot(session.connection(), ballot, draw_slot())
         if outcome := settled(ballot, verdict):
             return outcome
         if verdict and verdict.previous is not None:
@@ -134,7 +134,7 @@ def has_voted(session: Session, keys: Keys, poll_id: uuid.UUID, voter: Voter) ->
 def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcome:
     if not found.allow_change:
         raise AlreadyVoted
-    verdict = change_ballot(session, ballot, draw_slot())
+    verdict = change_ballot(session.connection(), ballot, draw_slot())
     assert verdict is not None, "a poll with ballots is never deleted"
     if verdict.is_counted:
         return Outcome.CHANGED

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher
 from pollsvc.db import PATIENCE
@@ -49,13 +48,14 @@ class Lookups:
         return _shown(self._readings.run(poll_id))
 
     def _read_standings(self, poll_ids: Sequence[uuid.UUID]) -> list[Standing | None]:
-        with Session(self._engine) as session:
-            found = read_standings(session, set(poll_ids))
+        with self._engine.connect() as connection:
+            found = read_standings(connection, set(poll_ids))
         return [found.get(poll_id) for poll_id in poll_ids]
 
     def _read_polls(self, poll_ids: Sequence[uuid.UUID]) -> list[PollReading | None]:
-        with Session(self._engine) as session:
-            found = {each.id: each for each in read_polls(session, list(set(poll_ids)), self._clock())}
+        with self._engine.connect() as connection:
+            readings = read_polls(connection, list(set(poll_ids)), self._clock())
+        found = {each.id: each for each in readings}
         return [found.get(poll_id) for poll_id in poll_ids]
 
 

@@ -65,7 +65,7 @@ def list_polls(query: dict[str, Any]) -> dict[str, Any]:
     """Every poll, newest first, withdrawn ones included."""
     polls = service.list_polls(db.session, query.pop("article_url"))
     page = read_page(db.session, polls, Poll.id, query, keys())
-    shown = read_polls(db.session, [poll.id for poll in page.items], now())
+    shown = read_polls(db.session.connection(), [poll.id for poll in page.items], now())
     return {"items": shown, "next_cursor": page.next_cursor}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Row, Table, bindparam, select
+from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
@@ -83,7 +83,7 @@ class PollReading:
 
 
 def read_polls(
-    session: Session, poll_ids: Sequence[uuid.UUID], now: datetime, *, has_voted: bool = False
+    connection: Connection, poll_ids: Sequence[uuid.UUID], now: datetime, *, has_voted: bool = False
 ) -> list[PollReading]:
     """Polls as they are shown now, in the order of their ids given; unknown ones are left out. Three queries for all.
 
@@ -91,9 +91,9 @@ def read_polls(
     """
     if not poll_ids:
         return []
-    described, standings = _look(session, poll_ids)
+    described, standings = _look(connection, poll_ids)
     urls: dict[uuid.UUID, list[str]] = {}
-    for poll_id, url in session.execute(_ADDRESSES, {"poll_ids": list(poll_ids)}):
+    for poll_id, url in connection.execute(_ADDRESSES, {"poll_ids": list(poll_ids)}):
         urls.setdefault(poll_id, []).append(url)
     return [
         _read(described[poll_id], urls.get(poll_id, []), standings[poll_id], now, has_voted=has_voted)
@@ -104,17 +104,17 @@ def read_polls(
 
 def read_poll(session: Session, poll_id: uuid.UUID, now: datetime, *, has_voted: bool = False) -> PollReading:
     """One poll, which exists, as it is shown now."""
-    [reading] = read_polls(session, [poll_id], now, has_voted=has_voted)
+    [reading] = read_polls(session.connection(), [poll_id], now, has_voted=has_voted)
     return reading
 
 
 def _look(
-    session: Session, poll_ids: Sequence[uuid.UUID]
+    connection: Connection, poll_ids: Sequence[uuid.UUID]
 ) -> tuple[dict[uuid.UUID, Row[Any]], dict[uuid.UUID, Standing]]:
     """Words and counts of the same version: an edit between the two looks is seen by a difference, and both are new."""
     for _ in range(TRIES):
-        described = {row.id: row for row in session.execute(_DESCRIPTIONS, {"poll_ids": list(poll_ids)})}
-        standings = read_standings(session, poll_ids)
+        described = {row.id: row for row in connection.execute(_DESCRIPTIONS, {"poll_ids": list(poll_ids)})}
+        standings = read_standings(connection, poll_ids)
         if all(
             described[found].version == standings[found].version for found in described if found in standings
         ):

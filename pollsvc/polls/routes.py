@@ -52,7 +52,7 @@ class ResultsHidden(NotAllowed):
 def list_article_polls(query: dict[str, Any]) -> dict[str, list[PollReading]]:
     """The polls of an article that readers may see."""
     polls = service.list_article_polls(db.session, query["article_url"])
-    readings = read_polls(db.session, [poll.id for poll in polls], now())
+    readings = read_polls(db.session.connection(), [poll.id for poll in polls], now())
     public_read(*[_identity(reading) for reading in readings])
     return {"items": readings}
 
@@ -69,7 +69,7 @@ def show_poll(poll_id: uuid.UUID) -> Response:
 
 
 @blp.get("/polls/<uuid:poll_id>/results")
-@blp.arguments(VoterTokenHeaderSchema, location="headers")
+@blp.arguments(VoterTokenHeaderSchema(), location="headers")
 @blp.response(200, TallySchema)
 @blp.problems(401, 403, 404, 410)
 @public

@@ -149,7 +149,9 @@ _CAST_WAITING = _statement(_CAST, _WAITING, "ins")
 _CHANGE_WAITING = _statement(_CHANGE, _WAITING, "upd")
 
 
-def insert_ballots(session: Session, ballots: Sequence[NewBallot], slot: int) -> list[Verdict | None]:
+def insert_ballots(
+    connection: sa.Connection, ballots: Sequence[NewBallot], slot: int
+) -> list[Verdict | None]:
     """Write ballots and their tallies where the poll is open and the voter has none; None where there is no poll.
 
     A verdict of an open gate, not counted and without a previous ballot is a race: another request of the same voter,
@@ -159,23 +161,23 @@ def insert_ballots(session: Session, ballots: Sequence[NewBallot], slot: int) ->
         ballots is ``busy`` and the others do not wait.
     :param slot: which part of each tally is touched.
     """
-    if _is_sqlite(session):
-        return stepwise.insert_ballots(session, ballots, slot)
-    return _verdicts(session, _CAST_TRYING, ballots, slot)
+    if connection.dialect.name == "sqlite":
+        return stepwise.insert_ballots(connection, ballots, slot)
+    return _verdicts(connection, _CAST_TRYING, ballots, slot)
 
 
-def insert_ballot(session: Session, ballot: NewBallot, slot: int) -> Verdict | None:
+def insert_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
     """The same for one ballot, which waits for whoever has its poll to himself."""
-    if _is_sqlite(session):
-        return stepwise.insert_ballots(session, [ballot], slot)[0]
-    return _verdicts(session, _CAST_WAITING, [ballot], slot)[0]
+    if connection.dialect.name == "sqlite":
+        return stepwise.insert_ballots(connection, [ballot], slot)[0]
+    return _verdicts(connection, _CAST_WAITING, [ballot], slot)[0]
 
 
-def change_ballot(session: Session, ballot: NewBallot, slot: int) -> Verdict | None:
+def change_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
     """Put other choices on a voter's ballot, where the poll is open and lets them; ``is_counted`` when it did."""
-    if _is_sqlite(session):
-        return stepwise.change_ballot(session, ballot, slot)
-    return _verdicts(session, _CHANGE_WAITING, [ballot], slot)[0]
+    if connection.dialect.name == "sqlite":
+        return stepwise.change_ballot(connection, ballot, slot)
+    return _verdicts(connection, _CHANGE_WAITING, [ballot], slot)[0]
 
 
 def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
@@ -188,7 +190,7 @@ def lock_poll(session: Session, poll_id: uuid.UUID) -> None:
 
 
 def _verdicts(
-    session: Session, statement: sa.TextClause, ballots: Sequence[NewBallot], slot: int
+    connection: sa.Connection, statement: sa.TextClause, ballots: Sequence[NewBallot], slot: int
 ) -> list[Verdict | None]:
     parameters = {
         "poll_ids": [ballot.poll_id for ballot in ballots],
@@ -200,7 +202,7 @@ def _verdicts(
         "second": max(ballot.second for ballot in ballots),
     }
     verdicts: list[Verdict | None] = [None] * len(ballots)
-    for place, *verdict in session.execute(statement, parameters):
+    for place, *verdict in connection.execute(statement, parameters):
         verdicts[place - 1] = Verdict(*verdict)
     return verdicts
 

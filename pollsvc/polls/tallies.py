@@ -10,7 +10,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import cast
 
-from sqlalchemy import BindParameter, Table, bindparam, delete, func, insert, literal, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from pollsvc.polls.models import Choice, Course, Kind, Poll, TallyClock, TallySlot
@@ -62,7 +73,7 @@ def read_tally(session: Session, poll_id: uuid.UUID) -> Tally:
 
     :raises KeyError: if there is no poll with this id.
     """
-    return read_standings(session, [poll_id])[poll_id].tally
+    return read_standings(session.connection(), [poll_id])[poll_id].tally
 
 
 # Made once, and of tables: reading this is most of what the service does, and the ORM would cost more than the database.
@@ -105,10 +116,10 @@ _STANDINGS = (
 )
 
 
-def read_standings(session: Session, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Standing]:
+def read_standings(connection: Connection, poll_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Standing]:
     """How several polls stand, in one query; unknown ones are left out."""
     standings = {}
-    rows = session.execute(_STANDINGS, {"poll_ids": list(poll_ids)})
+    rows = connection.execute(_STANDINGS, {"poll_ids": list(poll_ids)})
     for poll_id, of_poll in groupby(rows, key=itemgetter(0)):
         choices = list(of_poll)
         _, kind, version, as_of, *course = choices[0][:9]

@@ -125,9 +125,9 @@ class JSONBlueprint(Blueprint):
         """Take a JSON body of a schema, of at most ``cap`` bytes."""
 
         def decorate(view: View) -> View:
-            wrapped: View = self.arguments(schema, location="json", required=schema is not NothingSchema)(
-                view
-            )
+            # One schema for all requests: they keep nothing of what they load, and making one costs more than loading.
+            is_needed = schema is not NothingSchema
+            wrapped: View = self.arguments(schema(), location="json", required=is_needed)(view)
             mark(wrapped, "body_cap", cap)
             mark(wrapped, "body_schema", schema)
             return wrapped
@@ -136,7 +136,7 @@ class JSONBlueprint(Blueprint):
 
     def query(self, schema: type[ma.Schema]) -> Callable[[View], View]:
         """Take query parameters of a schema."""
-        decorate: Callable[[View], View] = self.arguments(schema, location="query")
+        decorate: Callable[[View], View] = self.arguments(schema(), location="query")
         return decorate
 
     def problems(self, *statuses: int) -> Callable[[View], View]:

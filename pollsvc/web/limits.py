@@ -5,29 +5,25 @@ They are counted before a body is read: what a route refuses has cost us work to
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import structlog
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage
-from redis.exceptions import RedisError
 
 from pollsvc.config import Settings
 from pollsvc.network import client_address, network_of
 from pollsvc.web import guards
+from pollsvc.web.counters import Hit, SteadyRedisStorage, Window, WindowStorage
 from pollsvc.web.marks import mark, marked_on
 from pollsvc.web.state import keys, now, settings, state
 
-log = structlog.get_logger("pollsvc")
+if TYPE_CHECKING:
+    from flask_limiter._limits import RuntimeLimit
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-#: While Redis is away each process counts for itself; a quarter each keeps several processes below the whole.
-FALLBACK_SHARE = 4
 
 
 def network_key() -> str:
@@ -55,15 +51,43 @@ def _actor_key() -> str:
     return guards.actor().reference
 
 
-class SteadyLimiter(Limiter):
-    """flask-limiter, whose fallback also serves the threads that were waiting for the storage when it died."""
+class OneTripLimiter(Limiter):
+    """flask-limiter, which counts all limits of a request at once: it would ask its storage for each, and again to tell."""
 
     def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
-        try:
-            super()._check_request_limit(callable_name, in_middleware)
-        except RedisError:
-            # It falls back for the thread that notices first and fails the others: count those again, in memory.
-            super()._check_request_limit(callable_name, in_middleware)
+        # flask-limiter calls this before each request too, for limits that hold everywhere; we have none.
+        if in_middleware:
+            return
+        # A limit without a key is one for other callers.
+        limits = [limit for limit in self._limits_of(callable_name or "") if limit.key_func()]
+        counted = self.count([(str(limit.scope), limit.limit, limit.key_func()) for limit in limits])
+        g.limits = counted
+        if counted and counted[-1][2].is_breached:
+            raise RateLimitExceeded(limits[len(counted) - 1])
+
+    def count(self, wanted: Sequence[tuple[str, RateLimitItem, str]]) -> list[tuple[str, int, Window]]:
+        """Count a request against limits given as name, limit and key, until one is breached.
+
+        :returns: name, length in seconds and window of each that was counted.
+        """
+        if not wanted:
+            return []
+        storage = cast("WindowStorage | SteadyRedisStorage", self.storage)
+        windows = storage.hit_all(
+            [Hit(item.key_for(key, name), item.get_expiry(), item.amount) for name, item, key in wanted]
+        )
+        return [
+            (name, item.get_expiry(), window)
+            for (name, item, _), window in zip(wanted, windows, strict=False)
+        ]
+
+    def _limits_of(self, callable_name: str) -> list[RuntimeLimit]:
+        """The limits of a view, the shortest window first; they are settings, and stay."""
+        kept: dict[str, list[RuntimeLimit]] = self.__dict__.setdefault("_kept", {})
+        if callable_name not in kept:
+            found = self.limit_manager.decorated_limits(callable_name)
+            kept[callable_name] = sorted(found, key=lambda each: each.limit)
+        return kept[callable_name]
 
 
 _KEYS: dict[str, Callable[[], str]] = {"staff": _actor_key, "votes_per_voter": voter_key}
@@ -84,77 +108,46 @@ def spend(name: str) -> bool:
 
     For a form that asks for two things, of which the first must not be refused for the second.
     """
-    limiter: Limiter = next(iter(current_app.extensions["limiter"]))
-    limits = parse_many(_limit_text(limiter, name))
-    try:
-        return all(limiter.limiter.hit(limit, network_key(), name) for limit in limits)
-    except RedisError:
-        # The next request counts in memory; this one's other limits let it through a moment ago.
-        log.warning("rate limit storage is away")
-        return True
-
-
-def _has_no_key(key: Callable[[], str]) -> bool:
-    return not key()
-
-
-def _limit_text(limiter: Limiter, name: str) -> str:
-    text = settings().limits[name]
-    if settings().redis_url and isinstance(limiter.limiter.storage, MemoryStorage):
-        return ";".join(_stricter(item) for item in parse_many(text))
-    return text
-
-
-def _stricter(item: RateLimitItem) -> str:
-    amount = max(1, item.amount // FALLBACK_SHARE)
-    return f"{amount} per {item.multiples} {item.GRANULARITY.name}"
+    limiter: OneTripLimiter = next(iter(current_app.extensions["limiter"]))
+    counted = limiter.count([(name, item, network_key()) for item in parse_many(settings().limits[name])])
+    return not counted[-1][2].is_breached
 
 
 def open_limits(app: Flask, given: Settings) -> Limiter:
     """Count in Redis where one is set, in memory otherwise."""
-    app.config["RATELIMIT_STORAGE_URI"] = given.redis_url or "memory://"
+    app.config["RATELIMIT_STORAGE_URI"] = f"steady-{given.redis_url}" if given.redis_url else "windows://"
     if given.redis_url:
         # Without time-outs a hanging Redis would hold every request for ever.
         app.config["RATELIMIT_STORAGE_OPTIONS"] = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
-    limiter = SteadyLimiter(
-        network_key, app=app, headers_enabled=False, strategy="fixed-window", in_memory_fallback_enabled=True
-    )
-    app.after_request(partial(_tell, limiter))
+    limiter = OneTripLimiter(network_key, app=app, headers_enabled=False, strategy="fixed-window")
+    app.after_request(_tell)
     return limiter
 
 
 def apply_limits(app: Flask, limiter: Limiter) -> None:
     """Put the limits that :func:`limited` wrote on the views around them, outside of what reads their bodies."""
+    given: Settings = app.extensions["pollsvc"].settings
     for endpoint, view in app.view_functions.items():
         counted: Callable[..., Any] = view
         for name in marked_on(view, "limits") or ():
             key = _KEYS.get(name, network_key)
-            counted = limiter.shared_limit(
-                partial(_limit_text, limiter, name),
-                scope=name,
-                key_func=key,
-                exempt_when=partial(_has_no_key, key),
-            )(counted)
+            counted = limiter.shared_limit(given.limits[name], scope=name, key_func=key)(counted)
         app.view_functions[endpoint] = counted
 
 
-def _tell(limiter: Limiter, response: Response) -> Response:
+def _tell(response: Response) -> Response:
     """Tell the caller what is left: IETF RateLimit and RateLimit-Policy fields."""
-    policies, states = [], []
-    try:
-        for limit in limiter.current_limits:
-            name = limit.request_args[-1]
-            reset_at, remaining = limit.window
-            wait = max(0, round(reset_at - now().timestamp()))
-            policies.append(f'"{name}";q={limit.limit.amount};w={limit.limit.get_expiry()}')
-            states.append(f'"{name}";r={remaining};t={wait}')
-            if limit.breached:
-                response.headers["Retry-After"] = str(max(1, wait))
-    except RedisError:
-        # The storage went away between counting and telling; the answer itself stands.
-        log.warning("rate limit storage is away")
+    counted: Sequence[tuple[str, int, Window]] = g.get("limits", ())
+    if not counted:
         return response
-    if policies:
-        response.headers["RateLimit-Policy"] = ", ".join(policies)
-        response.headers["RateLimit"] = ", ".join(states)
+    moment = time.time()
+    policies, states = [], []
+    for name, seconds, window in counted:
+        wait = max(0, round(window.ends_at - moment))
+        policies.append(f'"{name}";q={window.most};w={seconds}')
+        states.append(f'"{name}";r={window.remaining};t={wait}')
+        if window.is_breached:
+            response.headers["Retry-After"] = str(max(1, wait))
+    response.headers["RateLimit-Policy"] = ", ".join(policies)
+    response.headers["RateLimit"] = ", ".join(states)
     return response

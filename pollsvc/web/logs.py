@@ -10,6 +10,7 @@ import time
 import traceback
 from types import TracebackType
 
+import orjson
 import structlog
 from flask import Flask, Response, g, request
 
@@ -43,12 +44,16 @@ def configure(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _to_json(event: object, **_options: object) -> str:
+    return orjson.dumps(event, default=str).decode()
 
 
 def register(app: Flask) -> None:

@@ -103,11 +103,11 @@ class TestReadPolls:
         third = make_poll(session)
         cast(session, keys=keys, poll=third, choices=[2])
 
-        readings = read_polls(session, [third.id, hidden.id, poll.id], NOW)
+        readings = read_polls(session.connection(), [third.id, hidden.id, poll.id], NOW)
 
         assert [reading.id for reading in readings] == [third.id, hidden.id, poll.id]
         totals = [reading.results.total_voters if reading.results else None for reading in readings]
         assert totals == [1, None, 0]
 
     def test_none_are_none(self, session: Session) -> None:
-        assert read_polls(session, [], NOW) == []
+        assert read_polls(session.connection(), [], NOW) == []

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -15,7 +16,7 @@ from tests.conftest import NOW
 from tests.factories import make_poll
 from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots
 
-Write = Callable[[Session, NewBallot, int], Verdict | None]
+Write = Callable[[sa.Connection, NewBallot, int], Verdict | None]
 
 
 def ballot(poll: Poll, choices: list[int], **changes: Any) -> NewBallot:
@@ -48,18 +49,20 @@ class TestGate:
     ) -> None:
         made = made_of(session, poll)
 
-        verdict = write(session, ballot(made, choices), 3)
+        verdict = write(session.connection(), ballot(made, choices), 3)
 
         assert verdict == Verdict(gate, False, None, True)
         assert counted_by_slots(session, made.id) == counted_by_ballots(session, made.id) == {}
 
     def test_without_a_poll_there_is_no_verdict(self, session: Session, poll: Poll, write: Write) -> None:
-        assert write(session, ballot(poll, [1], poll_id=NOWHERE), 3) is None
+        assert write(session.connection(), ballot(poll, [1], poll_id=NOWHERE), 3) is None
 
 
 class TestInsertBallot:
     def test_counts_once(self, session: Session, poll: Poll) -> None:
-        verdicts = [insert_ballot(session, ballot(poll, choices), 3) for choices in ([1], [1], [2])]
+        verdicts = [
+            insert_ballot(session.connection(), ballot(poll, choices), 3) for choices in ([1], [1], [2])
+        ]
 
         assert verdicts[0] is not None
         assert (verdicts[0].gate, verdicts[0].is_counted) == ("open", True)
@@ -77,9 +80,9 @@ class TestChangeBallot:
         self, session: Session, site: Site, change: list[int], is_counted: bool
     ) -> None:
         poll = made_of(session, {})
-        insert_ballot(session, ballot(poll, [1]), 3)
+        insert_ballot(session.connection(), ballot(poll, [1]), 3)
 
-        verdict = change_ballot(session, ballot(poll, change), 5)
+        verdict = change_ballot(session.connection(), ballot(poll, change), 5)
 
         assert verdict == Verdict("open", is_counted, [1], True)
         counts = {choice: (1, int(choice == change[0])) for choice in change}
@@ -87,9 +90,9 @@ class TestChangeBallot:
 
     def test_touches_no_count_that_stays(self, session: Session, site: Site) -> None:
         poll = made_of(session, {})
-        insert_ballot(session, ballot(poll, [1, 2]), 3)
+        insert_ballot(session.connection(), ballot(poll, [1, 2]), 3)
 
-        change_ballot(session, ballot(poll, [1, 3]), 5)
+        change_ballot(session.connection(), ballot(poll, [1, 3]), 5)
 
         slots = session.execute(select(TallySlot.choice_id, TallySlot.slot))
         assert {(choice, slot) for choice, slot in slots} == {(1, 3), (2, 3), (2, 5), (3, 5)}
@@ -97,13 +100,13 @@ class TestChangeBallot:
     def test_makes_no_ballot_where_there_is_none(self, session: Session, site: Site) -> None:
         poll = made_of(session, {})
 
-        assert change_ballot(session, ballot(poll, [1]), 5) == Verdict("open", False, None, True)
+        assert change_ballot(session.connection(), ballot(poll, [1]), 5) == Verdict("open", False, None, True)
         assert counted_by_slots(session, poll.id) == counted_by_ballots(session, poll.id) == {}
 
     def test_needs_the_polls_leave(self, session: Session, poll: Poll) -> None:
-        insert_ballot(session, ballot(poll, [1]), 3)
+        insert_ballot(session.connection(), ballot(poll, [1]), 3)
 
-        verdict = change_ballot(session, ballot(poll, [2]), 5)
+        verdict = change_ballot(session.connection(), ballot(poll, [2]), 5)
 
         assert verdict is not None
         assert (verdict.is_counted, verdict.allow_change) == (False, False)

@@ -91,7 +91,7 @@ class TestReadStandings:
         cast(session, keys=keys, poll=poll, choices=[2])
         cast(session, keys=keys, poll=other, choices=[2, 3])
 
-        found = read_standings(session, [poll.id, other.id, NOWHERE])
+        found = read_standings(session.connection(), [poll.id, other.id, NOWHERE])
 
         votes = {key: [c.votes for c in each.tally.choices] for key, each in found.items()}
         assert votes == {poll.id: [0, 1], other.id: [0, 1, 1]}
@@ -102,7 +102,7 @@ class TestReadStandings:
         statements: list[str] = []
         event.listen(session.connection(), "before_cursor_execute", lambda *sent: statements.append(sent[2]))
 
-        read_standings(session, polls)
+        read_standings(session.connection(), polls)
 
         assert len(statements) == 1
 
