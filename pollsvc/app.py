@@ -77,6 +77,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     limiter = _wire_edge(app, settings)
     _wire_routes(app)
     limits.apply_limits(app, limiter)
+    box: BallotBox = app.extensions["pollsvc.ballot_box"]
+    app.view_functions["polls.cast_vote"] = box.expecting(app.view_functions["polls.cast_vote"])
     return app
 
 

@@ -1,16 +1,21 @@
 """Requests that wait at the same moment, worked off together (group commit).
 
 A thread that comes while another one works leaves its item in a queue and waits. When the work is done, the one that has
-waited longest takes everything in the queue and works it off in one go. So nobody waits for a batch to fill, a lone
-request is a batch of one, and the more come the fewer round trips each costs. There is no thread of its own: nothing has
-to be started after a fork, and nothing holds up a stop.
+waited longest takes everything in the queue and works it off in one go. A lone request is a batch of one, and the more come
+the fewer round trips each costs. There is no thread of its own: nothing has to be started after a fork, and nothing holds
+up a stop.
+
+Where work is short, batches stay small: while one is worked off, few others get so far. Requests may therefore announce
+themselves when they begin, and who leads a batch waits a moment for those that are on their way, but never for one that has
+not begun.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from pollsvc.errors import Unavailable
@@ -50,6 +55,7 @@ class Batcher(Generic[Item, Answer]):
     :param key: items of one key never share a batch, and are worked off in the order in which they came.
     :param most: items of a batch at the most.
     :param patience: seconds that an item waits at the most until its batch begins.
+    :param linger: seconds that a batch waits at the most for items that were announced.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Batcher(Generic[Item, Answer]):
         key: Callable[[Item], Hashable] | None = None,
         most: int = 100,
         patience: float,
+        linger: float = 0.0,
     ) -> None:
         self._work = work
         self._key = key
@@ -67,6 +74,23 @@ class Batcher(Generic[Item, Answer]):
         self._guard = threading.Lock()
         self._queue: deque[_Waiting[Item, Answer]] = deque()
         self._has_leader = False
+        self._linger = linger
+        #: Announced items that have not come yet, and how many of them the leader still waits for.
+        self._coming = 0
+        self._awaited = 0
+        self._gathered = threading.Semaphore(0)
+        self._here = threading.local()
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Say that this thread is going to bring an item, unless something comes in between."""
+        with self._guard:
+            self._coming += 1
+        self._here.is_coming = True
+        try:
+            yield
+        finally:
+            self._come()
 
     def run(self, item: Item) -> Answer:
         """Have an item worked off, and give its answer.
@@ -77,6 +101,7 @@ class Batcher(Generic[Item, Answer]):
         with self._guard:
             self._queue.append(waiting)
             is_leading, self._has_leader = not self._has_leader, True
+        self._come()
         if not is_leading:
             self._wait(waiting)
         if not waiting.is_done:
@@ -99,6 +124,7 @@ class Batcher(Generic[Item, Answer]):
 
     def _lead(self, leader: _Waiting[Item, Answer]) -> None:
         """Work off a batch that holds the leader's item, then let the next one lead."""
+        self._gather()
         batch = self._take()
         try:
             answers = self._work([each.item for each in batch])
@@ -116,6 +142,31 @@ class Batcher(Generic[Item, Answer]):
             each.is_done = True
             if each is not leader:
                 each.wake.release()
+
+    def _come(self) -> None:
+        """Strike this thread off those that are on their way, whether it brings an item or not."""
+        if not getattr(self._here, "is_coming", False):
+            return
+        self._here.is_coming = False
+        with self._guard:
+            self._coming -= 1
+            if self._awaited:
+                self._awaited -= 1
+                if not self._awaited:
+                    self._gathered.release()
+
+    def _gather(self) -> None:
+        """Wait until as many have come as were on their way, or for a moment at the most."""
+        with self._guard:
+            self._awaited = min(self._coming, self._most - len(self._queue)) if self._linger else 0
+            is_alone = self._awaited <= 0
+        if is_alone or self._gathered.acquire(timeout=self._linger):
+            return
+        with self._guard:
+            # Either the last one came at this very moment, or nobody is to be waited for any more.
+            if not self._awaited:
+                self._gathered.acquire(blocking=False)
+            self._awaited = 0
 
     def _take(self) -> list[_Waiting[Item, Answer]]:
         with self._guard:

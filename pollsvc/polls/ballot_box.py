@@ -6,8 +6,10 @@ Each reader is answered after the commit that holds their ballot, never before i
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import structlog
 from sqlalchemy import Engine
@@ -22,6 +24,10 @@ from pollsvc.polls.tallies import Standing, read_standings
 from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
 
 log = structlog.get_logger("pollsvc")
+
+
+#: Seconds that a batch waits at the most for votes whose requests have begun; docs/performance.md has what it brings.
+LINGER = 0.005
 
 _BY_ITSELF = Verdict(BUSY, False, None, False)
 
@@ -45,7 +51,17 @@ class BallotBox:
         self._voting = voting
         self._reading = reading
         # Two ballots of one voter are answered as if one came after the other.
-        self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE)
+        self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
+
+    def expecting(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a view that votes, outside of everything: while it runs, a batch under way may wait for its ballot."""
+
+        @wraps(view)
+        def expected(*args: Any, **kwargs: Any) -> Any:
+            with self._batcher.announced():
+                return view(*args, **kwargs)
+
+        return expected
 
     def cast(self, ballot: NewBallot) -> Cast:
         """Count a ballot as :func:`pollsvc.polls.ballots.cast_vote` does, and raise what that raises.
