@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
 from pollsvc.polls.ballot_box import BallotBox, Cast
-from pollsvc.polls.ballots import Outcome, PollClosed, PollNotFound, new_ballot
+from pollsvc.polls.ballots import Outcome, PollClosed, new_ballot
 from pollsvc.polls.models import Poll
+from pollsvc.polls.service import PollNotFound
 from pollsvc.polls.verdicts import NewBallot
 from tests.conftest import NOW
 from tests.factories import make_poll, make_voter
