@@ -30,7 +30,7 @@ from pollsvc.polls.lookups import Lookups
 from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
-from pollsvc.web import api, errors, forms, guards, headers, health, limits, logs, openapi
+from pollsvc.web import api, errors, forms, guards, headers, health, limits, logs, metrics, openapi
 from pollsvc.web.origins import RememberedOrigins
 from pollsvc.web.state import Actor, State
 
@@ -72,7 +72,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure(settings.log_level)
     db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
     with app.app_context():
-        app.extensions["pollsvc.ballot_box"] = BallotBox(db.engines["voting"], db.engines["looking"])
+        app.extensions["pollsvc.ballot_box"] = BallotBox(
+            db.engines["voting"], db.engines["looking"], metrics.BATCH.observe
+        )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
     limiter = _wire_edge(app, settings)
     _wire_routes(app)

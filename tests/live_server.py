@@ -108,6 +108,11 @@ class LiveServer:
         except (urllib.error.URLError, OSError):
             return False
 
+    def header(self, path: str, name: str) -> str:
+        """Give a header of the answer to a GET of the path."""
+        with urllib.request.urlopen(self.address + path, timeout=5) as response:
+            return str(response.headers[name])
+
     def stop(self) -> int:
         """End the server by SIGTERM, as an operator does, and give its exit status.
 

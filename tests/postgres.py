@@ -69,6 +69,14 @@ class PostgresServer:
         assert self._process is not None, "the server is not running"
         return self._process.pid
 
+    def program(self, name: str) -> Path:
+        """Give the path of one of PostgreSQL's programs."""
+        return self._programs / name
+
+    def address(self, database: str = "postgres") -> list[str]:
+        """Give the arguments that lead its programs to a database of this cluster."""
+        return ["--host=127.0.0.1", f"--port={self.port}", "--username=postgres", database]
+
     def url(self, database: str = "postgres") -> str:
         """Give the SQLAlchemy URL of a database of this cluster."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"

@@ -45,11 +45,13 @@ class BallotBox:
 
     :param voting: the engine of :attr:`pollsvc.db.Database.voting`.
     :param reading: the engine that reads.
+    :param observe: is told how many ballots each batch had.
     """
 
-    def __init__(self, voting: Engine, reading: Engine) -> None:
+    def __init__(self, voting: Engine, reading: Engine, observe: Callable[[float], None]) -> None:
         self._voting = voting
         self._reading = reading
+        self._observe = observe
         # Two ballots of one voter are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
 
@@ -79,6 +81,7 @@ class BallotBox:
         return Cast(outcome, self._read([ballot.poll_id]).get(ballot.poll_id))
 
     def _commit(self, ballots: Sequence[NewBallot]) -> list[tuple[Verdict | None, Standing | None]]:
+        self._observe(len(ballots))
         try:
             verdicts = self._insert(ballots)
         except (DataError, IntegrityError):

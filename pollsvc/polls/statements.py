@@ -144,7 +144,7 @@ def _statement(body: str, way: dict[str, str], changed: str) -> sa.TextClause:
     )
 
 
-_CAST_TRYING = _statement(_CAST, _TRYING, "ins")
+CAST_TRYING = _statement(_CAST, _TRYING, "ins")
 _CAST_WAITING = _statement(_CAST, _WAITING, "ins")
 _CHANGE_WAITING = _statement(_CHANGE, _WAITING, "upd")
 
@@ -163,7 +163,7 @@ def insert_ballots(
     """
     if connection.dialect.name == "sqlite":
         return stepwise.insert_ballots(connection, ballots, slot)
-    return _verdicts(connection, _CAST_TRYING, ballots, slot)
+    return _verdicts(connection, CAST_TRYING, ballots, slot)
 
 
 def insert_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:

@@ -19,6 +19,11 @@ SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
 VOTES = Counter("pollsvc_votes_total", "Votes by outcome.", ["outcome"])
+BATCH = Histogram(
+    "pollsvc_vote_batch_ballots",
+    "Ballots that were committed together.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 100),
+)
 SUBMISSIONS = Counter("pollsvc_submissions_total", "Consents and corrections taken in.", ["kind", "suspect"])
 
 

@@ -9,13 +9,14 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 SCRIPT = Path(__file__).with_name("votes.lua")
+READS = Path(__file__).with_name("reads.lua")
 WRK_THREADS = 2
 
 
@@ -37,14 +38,19 @@ class Figures:
     used_up: bool
 
     @property
+    def answered(self) -> int:
+        """Answers that say what was asked for: 2xx, and 304."""
+        return sum(n for status, n in self.statuses.items() if 200 <= status < 300 or status == 304)
+
+    @property
     def rate(self) -> float:
-        """Answers a second, of those that say that something was created."""
-        return self.statuses.get(201, 0) / self.seconds
+        """Such answers a second."""
+        return self.answered / self.seconds
 
     @property
     def refused(self) -> int:
-        """Answers that are not 2xx, and requests without one."""
-        return self.failed + sum(n for status, n in self.statuses.items() if not 200 <= status < 300)
+        """All other answers, and requests without one."""
+        return self.failed + sum(self.statuses.values()) - self.answered
 
 
 def generator() -> str:
@@ -62,10 +68,28 @@ def send(url: str, tokens: Path, *, clients: int, seconds: float) -> Figures:
     return _by_wrk(url, tokens, clients, seconds)
 
 
+def fetch(url: str, *, clients: int, seconds: float, headers: Mapping[str, str]) -> Figures:
+    """Read a URL again and again in so many connections at once. Needs wrk."""
+    sent = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+    return _wrk(READS, url, clients=clients, seconds=seconds, more=sent)
+
+
 def _by_wrk(url: str, tokens: Path, clients: int, seconds: float) -> Figures:
-    how = [f"-t{WRK_THREADS}", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "20s", "-s", str(SCRIPT)]
+    return _wrk(SCRIPT, url, (str(tokens), str(WRK_THREADS)), clients=clients, seconds=seconds)
+
+
+def _wrk(
+    script: Path,
+    url: str,
+    arguments: Sequence[str] = (),
+    *,
+    clients: int,
+    seconds: float,
+    more: Sequence[str] = (),
+) -> Figures:
+    how = [f"-t{WRK_THREADS}", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "20s", "-s", str(script)]
     done = subprocess.run(
-        ["wrk", *how, url, "--", str(tokens), str(WRK_THREADS)], capture_output=True, text=True, check=True
+        ["wrk", *how, *more, url, "--", *arguments], capture_output=True, text=True, check=True
     )
     told = json.loads(done.stdout.strip().splitlines()[-1])
     told["statuses"] = {int(status): count for status, count in told["statuses"].items()}

@@ -1,58 +1,25 @@
-"""Figures, told: one line a run, one table at the end."""
+"""Figures, told: one table, with the medians over all rounds."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 from tests.bench.load import Figures
+from tests.bench.rows import Row
 
 HEAD = (
-    "| database | clients | votes/s | p50 ms | p99 ms | not 2xx | no-op/s | p50 ms | p99 ms | votes to no-op |\n"
-    "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    "| part | what | answers/s | p50 ms | p99 ms | not 2xx | service ms | database ms | MiB | compared with | ratio | goal |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|---|--:|--:|"
 )
 
 
-class Measured(Protocol):
-    """A setup that has been run."""
-
-    name: str
-    arguments: tuple[str, ...]
-    rounds: dict[int, list[dict[str, Figures]]]
-    counted: dict[str, int]
-
-
-def line(name: str, clients: int, noop: Figures, votes: Figures) -> str:
-    """Tell of one round while it goes on."""
-    told = f"{name}, {clients} clients: {votes.rate:.0f} votes/s, p99 {votes.p99:.0f} ms; no-op {noop.rate:.0f}/s"
-    return told + (" (tokens were used up)" if votes.used_up else "")
-
-
-def table(setups: Sequence[Measured]) -> str:
-    """Give the medians over all rounds as Markdown, and what the database held at the end."""
-    rows, counts = [HEAD], []
-    for setup in setups:
-        for clients, rounds in setup.rounds.items():
-            votes, noop = [each["votes"] for each in rounds], [each["noop"] for each in rounds]
-            ratios = [each["votes"].rate / each["noop"].rate for each in rounds]
-            cells = [
-                f"{setup.name}, `{' '.join(setup.arguments)}`",
-                str(clients),
-                f"{middle(votes, lambda run: run.rate):.0f}",
-                f"{middle(votes, lambda run: run.p50):.1f}",
-                f"{middle(votes, lambda run: run.p99):.1f}",
-                str(sum(run.refused for run in votes)),
-                f"{middle(noop, lambda run: run.rate):.0f}",
-                f"{middle(noop, lambda run: run.p50):.1f}",
-                f"{middle(noop, lambda run: run.p99):.1f}",
-                f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
-            ]
-            rows.append(f"| {' | '.join(cells)} |")
-        found = setup.counted
-        counts.append(
-            f"{setup.name}: {found['slots']} in slots, {found['ballots']} ballots, {found['created']} answers 201, "
-            f"{found['ballots'] - found['created']} under way when the load stopped."
-        )
-    return "\n".join([*rows, "", *counts])
+def table(rows: Sequence[Row]) -> str:
+    """Give rows as Markdown, under a heading for each setup."""
+    told = []
+    for setup, clients in dict.fromkeys((row.setup, row.clients) for row in rows):
+        told += [f"### {setup}, {clients} clients", "", HEAD]
+        told += [_line(row) for row in rows if (row.setup, row.clients) == (setup, clients)]
+        told.append("")
+    return "\n".join(told)
 
 
 def facts(known: Mapping[str, str]) -> str:
@@ -60,17 +27,38 @@ def facts(known: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {fact}" for name, fact in known.items())
 
 
-def agrees(setup: Measured) -> bool:
-    """Say whether slots are the ballots, and each answered vote is one of them."""
-    found = setup.counted
-    unheard = found["ballots"] - found["created"]
-    return (
-        found["slots"] == found["ballots"]
-        and found["differences"] == 0
-        and 0 <= unheard <= found["unheard_at_most"]
-    )
+def missed(rows: Sequence[Row]) -> list[str]:
+    """Name what stayed below its goal."""
+    return [
+        f"{row.setup}: {row.what}: {statistics.median(row.ratios):.2f} of {row.yardstick}, goal {row.goal:.2f}"
+        for row in rows
+        if row.goal is not None and statistics.median(row.ratios) < row.goal
+    ]
 
 
-def middle(runs: Sequence[Figures], of: Callable[[Figures], float]) -> float:
-    """Give the median over runs."""
-    return statistics.median(of(run) for run in runs)
+def _line(row: Row) -> str:
+    cells = [
+        row.part,
+        row.what + (" (tokens were used up)" if any(run.used_up for run in row.rounds) else ""),
+        f"{_middle(row, lambda run: run.rate):.0f}",
+        f"{_middle(row, lambda run: run.p50):.1f}",
+        f"{_middle(row, lambda run: run.p99):.1f}",
+        str(sum(run.refused for run in row.rounds)),
+        _number(row.service, 2),
+        _number(row.database, 2),
+        _number(row.memory, 0),
+        row.yardstick or "",
+        f"{statistics.median(row.ratios):.2f} ({min(row.ratios):.2f}–{max(row.ratios):.2f})"
+        if row.ratios
+        else "",
+        _number(row.goal, 2),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _middle(row: Row, of: Callable[[Figures], float]) -> float:
+    return statistics.median(of(run) for run in row.rounds)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -15,8 +15,10 @@ class Row:
     :param rounds: one run each; the table shows medians.
     :param yardstick: ``what`` of the row that this one is compared with; it was measured in turns with this one.
     :param ratios: this rate to the yardstick's, a round each.
+    :param goal: the least ratio that is a pass.
     :param memory: MiB of all processes of the service together (proportional set size), after the last round.
-    :param database: milliseconds that the database worked for one answer, where it tells (pg_stat_statements or the like).
+    :param service: milliseconds of processor that the service's processes took for one answer.
+    :param database: the same of the database's processes; None where it has none of its own.
     """
 
     part: str
@@ -26,5 +28,7 @@ class Row:
     rounds: tuple[Figures, ...]
     yardstick: str | None = None
     ratios: tuple[float, ...] = ()
+    goal: float | None = None
     memory: float | None = None
+    service: float | None = None
     database: float | None = None

@@ -1,4 +1,4 @@
-"""`pollsvc serve` with one route more: the no-op that votes are measured against. It exists here and nowhere in the product."""
+"""`pollsvc serve` with two routes more, which others are measured against. They exist here and nowhere in the product."""
 
 import os
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from pollsvc import serving
 from pollsvc.config import PREFIX, Settings
 
 NOOP = "/v1/bench/noop"
+BARE = "/v1/bench/bare"
 
 
 @click.command()
@@ -33,9 +34,20 @@ def load() -> Callable[[Settings], Flask]:
     def make(settings: Settings) -> Flask:
         application = create_app(settings)
         mount_noop(application)
+        mount_bare(application)
         return application
 
     return make
+
+
+def mount_bare(application: Flask) -> None:
+    """Add a route that answers at once: what every request passes through, and nothing of its own."""
+    from pollsvc.web.guards import public  # noqa: PLC0415
+
+    @application.get(BARE)
+    @public
+    def bare() -> dict[str, str]:
+        return {"status": "ok"}
 
 
 def mount_noop(application: Flask) -> None:

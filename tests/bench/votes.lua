@@ -1,5 +1,5 @@
 -- What wrk sends: votes, each with a reader's own token, in keep-alive connections.
--- Arguments: a file with a token a line, the number of wrk's threads.
+-- Arguments: a file with a token a line, the number of wrk's threads. A line may begin with the path of another poll, and a space.
 
 local threads = {}
 
@@ -30,8 +30,9 @@ function request()
     is_used_up = true
     place = 1
   end
-  local body = '{"choices":[1],"voter_token":"' .. tokens[place] .. '"}'
-  return wrk.format("POST", nil, headers, body)
+  local path, token = tokens[place]:match("^(%S+) (%S+)$")
+  local body = '{"choices":[1],"voter_token":"' .. (token or tokens[place]) .. '"}'
+  return wrk.format("POST", path, headers, body)
 end
 
 function response(status)
