@@ -73,7 +73,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
     with app.app_context():
         app.extensions["pollsvc.ballot_box"] = BallotBox(
-            db.engines["voting"], db.engines["looking"], metrics.BATCH.observe
+            voting=db.engines["voting"],
+            reading=db.engines["looking"],
+            waiting=db.engines["writing"],
+            observe=metrics.BATCH.observe,
         )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
     limiter = _wire_edge(app, settings)

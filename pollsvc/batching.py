@@ -13,6 +13,7 @@ not begun.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,11 +35,12 @@ class WaitedTooLong(Unavailable):
 class _Waiting(Generic[Item, Answer]):
     """An item in the queue, and the thread that waits for its answer."""
 
-    __slots__ = ("answer", "error", "is_done", "item", "key", "wake")
+    __slots__ = ("answer", "came_at", "error", "is_done", "item", "key", "wake")
 
     def __init__(self, item: Item, key: Hashable) -> None:
         self.item = item
         self.key = key
+        self.came_at = time.monotonic()
         self.answer: Answer
         self.error: BaseException | None = None
         self.is_done = False
@@ -50,8 +52,9 @@ class _Waiting(Generic[Item, Answer]):
 class Batcher(Generic[Item, Answer]):
     """Works off what several threads want at the same time.
 
-    :param work: does what a batch asks for and gives an answer for each item, in their order; it runs in the thread of
-        one of those that wait. Where it raises, every item of the batch has failed with that error.
+    :param work: is handed the items of a batch, and the seconds that the one which came first is still willing to wait.
+        Gives an answer for each item, in their order; it runs in the thread of one of those that wait. Where it raises,
+        every item of the batch has failed with that error.
     :param key: items of one key never share a batch, and are worked off in the order in which they came.
     :param most: items of a batch at the most.
     :param patience: seconds that an item waits at the most until its batch begins.
@@ -60,7 +63,7 @@ class Batcher(Generic[Item, Answer]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Sequence[Answer]],
+        work: Callable[[Sequence[Item], float], Sequence[Answer]],
         *,
         key: Callable[[Item], Hashable] | None = None,
         most: int = 100,
@@ -127,7 +130,8 @@ class Batcher(Generic[Item, Answer]):
         self._gather()
         batch = self._take()
         try:
-            answers = self._work([each.item for each in batch])
+            left = self._patience - (time.monotonic() - batch[0].came_at)
+            answers = self._work([each.item for each in batch], max(0.0, left))
             for each, answer in zip(batch, answers, strict=True):
                 each.answer = answer
         except BaseException as error:  # noqa: BLE001 (whoever waits must hear of it, whatever it is)

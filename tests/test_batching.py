@@ -17,13 +17,15 @@ class Bench:
 
     def __init__(self, *, patience: float = LONG, **options: object) -> None:
         self.batches: list[list[str]] = []
+        self.patience: list[float] = []
         self.gate = threading.Event()
         self.gate.set()
         self.batcher: Batcher[str, str] = Batcher(self._work, patience=patience, **options)  # type: ignore[arg-type]
         self.threads = ThreadPoolExecutor(20)
 
-    def _work(self, items: Sequence[str]) -> list[str]:
+    def _work(self, items: Sequence[str], patience: float) -> list[str]:
         self.batches.append(list(items))
+        self.patience.append(patience)
         assert self.gate.wait(LONG)
         if "bad" in items:
             raise ValueError("bad")
@@ -111,7 +113,7 @@ class TestErrors:
         assert later.result(LONG) == "LATER"
 
     def test_answers_that_are_too_few_are_an_error_for_all(self) -> None:
-        short: Batcher[str, str] = Batcher(lambda items: [], patience=LONG)
+        short: Batcher[str, str] = Batcher(lambda items, patience: [], patience=LONG)
 
         with pytest.raises(ValueError, match="zip"):
             short.run("a")
@@ -151,6 +153,15 @@ class TestPatience:
         bench.gate.set()
 
         assert [each.result(LONG) for each in (first, second, third)] == ["FIRST", "SECOND", "THIRD"]
+
+    def test_what_is_left_of_it_is_told_to_the_work(self, make: Make) -> None:
+        bench = make()
+        futures = bench.held_up("a", "b")
+        bench.gate.set()
+        for future in futures:
+            future.result(LONG)
+
+        assert 0 < bench.patience[1] < bench.patience[0] <= LONG
 
 
 class TestAnnounced:

@@ -43,13 +43,17 @@ class Cast:
 class BallotBox:
     """Takes the ballots of one process.
 
-    :param voting: the engine of :attr:`pollsvc.db.Database.voting`.
+    :param voting: the engine that batches are committed on.
     :param reading: the engine that reads.
+    :param waiting: the engine for votes by themselves, which may have to wait for an editor.
     :param observe: is told how many ballots each batch had.
     """
 
-    def __init__(self, voting: Engine, reading: Engine, observe: Callable[[float], None]) -> None:
+    def __init__(
+        self, *, voting: Engine, reading: Engine, waiting: Engine, observe: Callable[[float], None]
+    ) -> None:
         self._voting = voting
+        self._waiting = waiting
         self._reading = reading
         self._observe = observe
         # Two ballots of one voter are answered as if one came after the other.
@@ -75,15 +79,17 @@ class BallotBox:
         if outcome is not None:
             return Cast(outcome, standing)
         # What is left has to wait for an editor, was overtaken, or changes an earlier ballot: each by itself.
-        with Session(self._voting) as session:
+        with Session(self._waiting) as session:
             outcome = cast_vote(session, ballot)
             session.commit()
         return Cast(outcome, self._read([ballot.poll_id]).get(ballot.poll_id))
 
-    def _commit(self, ballots: Sequence[NewBallot]) -> list[tuple[Verdict | None, Standing | None]]:
+    def _commit(
+        self, ballots: Sequence[NewBallot], patience: float
+    ) -> list[tuple[Verdict | None, Standing | None]]:
         self._observe(len(ballots))
         try:
-            verdicts = self._insert(ballots)
+            verdicts = self._insert(ballots, patience)
         except (DataError, IntegrityError):
             # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
             return [(_BY_ITSELF, None)] * len(ballots)
@@ -93,16 +99,20 @@ class BallotBox:
             for ballot, verdict in zip(ballots, verdicts, strict=True)
         ]
 
-    def _insert(self, ballots: Sequence[NewBallot], *, is_repeated: bool = False) -> list[Verdict | None]:
+    def _insert(
+        self, ballots: Sequence[NewBallot], patience: float, *, is_repeated: bool = False
+    ) -> list[Verdict | None]:
+        # Who has waited for their turn already does not wait as long again for SQLite's one lock.
+        voting = self._voting.execution_options(sqlite_patience=max(1, round(patience)))
         try:
-            with self._voting.begin() as connection:
+            with voting.begin() as connection:
                 return insert_ballots(connection, ballots, draw_slot())
         except DBAPIError as error:
             if is_repeated or not error.connection_invalidated:
                 raise
             # The connection was cut, by a restart or a fail-over. What of it was committed is found there: a ballot
             # may be sent any number of times. The pool has let go of all its old connections.
-            return self._insert(ballots, is_repeated=True)
+            return self._insert(ballots, patience, is_repeated=True)
 
     def _read(self, poll_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Standing]:
         try:

@@ -47,12 +47,12 @@ class Lookups:
         """A poll as it is shown, as long as readers may see it; raises the same."""
         return _shown(self._readings.run(poll_id))
 
-    def _read_standings(self, poll_ids: Sequence[uuid.UUID]) -> list[Standing | None]:
+    def _read_standings(self, poll_ids: Sequence[uuid.UUID], _patience: float) -> list[Standing | None]:
         with self._engine.connect() as connection:
             found = read_standings(connection, set(poll_ids))
         return [found.get(poll_id) for poll_id in poll_ids]
 
-    def _read_polls(self, poll_ids: Sequence[uuid.UUID]) -> list[PollReading | None]:
+    def _read_polls(self, poll_ids: Sequence[uuid.UUID], _patience: float) -> list[PollReading | None]:
         with self._engine.connect() as connection:
             readings = read_polls(connection, list(set(poll_ids)), self._clock())
         found = {each.id: each for each in readings}

@@ -176,7 +176,7 @@ class SteadyRedisStorage(RedisStorage):
         self._memory.reset()
         return super().reset()
 
-    def _hit_in_redis(self, requests: Sequence[Sequence[Hit]]) -> list[list[Window]]:
+    def _hit_in_redis(self, requests: Sequence[Sequence[Hit]], _patience: float) -> list[list[Window]]:
         if self.is_away:
             # It failed while these waited: they need not each find that out.
             raise RedisAway

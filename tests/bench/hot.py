@@ -67,6 +67,9 @@ def measure(
             figures = _watched(service, found[what], run, seconds)
             click.echo(f"{setup.name}: {what}: {figures.rate:.0f}/s, p99 {figures.p99:.0f} ms", err=True)
         memory = usage.proportional(service.server.process.pid)
+        batches = service.counted("pollsvc_vote_batch_ballots_count")
+        ballots = service.counted("pollsvc_vote_batch_ballots_sum") / batches
+        facts[f"{setup.name}, ballots committed together"] = f"{ballots:.1f} in the mean"
         service.server.stop()
         told, is_sound = count(
             service, sent=[each for what in (VOTES, SPREAD) for each in found[what].rounds]

@@ -1,7 +1,9 @@
 """Ways of running the service, and the service running in one of them with the yardsticks beside its own routes."""
 
+import re
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pollsvc.config import PREFIX, Settings, fresh_keys
 from pollsvc.keys import Keys
 from tests.databases import migrate, open_engine
 from tests.live_server import LiveServer
+from tests.ports import free_port
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 
@@ -45,6 +48,7 @@ SETUPS = {
 class Running:
     """The service on an empty, migrated database of its own.
 
+    :param metrics: the URL of its metrics, which needs no token.
     :param postgres: where its data is; None on SQLite.
     """
 
@@ -53,7 +57,15 @@ class Running:
     keys: Keys
     folder: Path
     server: LiveServer
+    metrics: str
     postgres: PostgresServer | None
+
+    def counted(self, name: str) -> float:
+        """Give a metric of the service, over all its processes and labels."""
+        with urllib.request.urlopen(self.metrics, timeout=20) as response:
+            text = response.read().decode()
+        found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found))
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -72,6 +84,8 @@ def running(setup: Setup, facts: dict[str, str]) -> Iterator[Running]:
         given = {PREFIX + name.upper(): key for name, key in fresh_keys().items()}
         # One machine sends everything: the limits are counted as ever, and never reached.
         given |= {"POLLSVC_LIMIT_VOTES": "1000000000/minute", "PYTHONPATH": str(ROOT)}
+        metrics_port = free_port()
+        given["POLLSVC_METRICS_PORT"] = str(metrics_port)
         postgres = None
         if setup.name == "SQLite":
             given["POLLSVC_DATABASE_URL"] = f"sqlite:///{folder / 'pollsvc.db'}"
@@ -87,4 +101,5 @@ def running(setup: Setup, facts: dict[str, str]) -> Iterator[Running]:
         migrate(settings.database_url, settings.keys())
         arguments = ("--workers", str(setup.workers), "--threads", str(setup.threads))
         server = stack.enter_context(LiveServer(given, folder, *arguments, program=PROGRAM))
-        yield Running(setup, settings, settings.keys(), folder, server, postgres)
+        metrics = f"http://127.0.0.1:{metrics_port}/metrics"
+        yield Running(setup, settings, settings.keys(), folder, server, metrics, postgres)

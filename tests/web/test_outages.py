@@ -96,7 +96,7 @@ class TestUnreachable:
         unreachable.get("/v1/articles/polls?article_url=https://news.example/secret")
 
         written = stderr()
-        assert '"code": "database_unavailable"' in written
+        assert '"code":"database_unavailable"' in written
         assert "news.example" not in written
         assert "SELECT" not in written
 
@@ -201,10 +201,9 @@ class TestConnections:
         (own,) = set(session.scalars(open_now)) - set(others)
         assert session.scalar(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": own})
 
-        answers = [client.post(f"{poll_url}/votes", json=vote) for _ in range(3)]
+        answers = [client.post(f"{poll_url}/votes", json=vote) for _ in range(2)]
 
-        assert_unavailable(answers[0])
-        assert [answer.status_code for answer in answers[1:]] == [201, 200]
+        assert [answer.status_code for answer in answers] == [201, 200]
         assert ballots(session) == 1
 
 
