@@ -104,6 +104,7 @@ def read_polls(
 
 def read_poll(session: Session, poll_id: uuid.UUID, now: datetime, *, has_voted: bool = False) -> PollReading:
     """One poll, which exists, as it is shown now."""
+    session.flush()
     [reading] = read_polls(session.connection(), [poll_id], now, has_voted=has_voted)
     return reading
 

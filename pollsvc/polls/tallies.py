@@ -73,6 +73,8 @@ def read_tally(session: Session, poll_id: uuid.UUID) -> Tally:
 
     :raises KeyError: if there is no poll with this id.
     """
+    # A connection knows nothing of what its session has not sent yet.
+    session.flush()
     return read_standings(session.connection(), [poll_id])[poll_id].tally
 
 

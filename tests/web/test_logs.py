@@ -124,7 +124,7 @@ class TestRequest:
         )
 
         written = stderr()
-        assert '"status": 201' in written
+        assert '"status":201' in written
         for word in (ADDRESS, "198.51", EMAIL, "Ada", "ferry", "Firefox", "secret", "harbour"):
             assert word not in written
 
