@@ -36,7 +36,7 @@ class TestCrash:
         assert '"error":"IntegrityError"' in written
         assert '"cause":"Exception"' in written
         assert '"route":"/v1/fail"' in written
-        assert '"request_id": "the-one"' in written
+        assert '"request_id":"the-one"' in written
         assert "in fail" in written
         assert SECRET not in written
         assert "INSERT" not in written
