@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         database = parameters.get("database", "postgresql" if "postgres" in fixtures else "")
         if database == "postgresql":
             item.add_marker("postgresql")
-        if "live_server" in fixtures:
+        if {"live_server", "nginx_program"} & set(fixtures):
             item.add_marker("live")
         if "browser" in fixtures:
             item.add_marker("browser")

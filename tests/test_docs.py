@@ -16,7 +16,7 @@ from pollsvc.web.errors import HTTP_CODES
 ROOT = Path(__file__).parent.parent
 API = ROOT / "docs" / "api.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 CALL = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/[^\s`?|,;)]*)")
