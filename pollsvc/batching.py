@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 class WaitedTooLong(Unavailable):
     """The work before this item took longer than anybody is to wait; nothing was done with it."""
 
-    code = "busy"
+    code = "database_unavailable"
     detail = "The service is busy and nothing was stored. Send the same request again in a moment."
 
 

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 from cryptography.fernet import Fernet, MultiFernet
 from itsdangerous import BadSignature, Signer
@@ -34,6 +35,8 @@ class Keys:
         self._secrets = [key.encode() for key in reversed(secret_keys)]
         self._hash_key = hash_key.encode()
         self._signers: dict[str, Signer] = {}
+        # A request's token is looked at twice, by its limit and by what it is for. As many as may be under way are kept.
+        self._verified = lru_cache(maxsize=256)(self._verify)
         self.cipher = MultiFernet([Fernet(key) for key in encryption_keys])
 
     def sign(self, purpose: str, payload: bytes) -> str:
@@ -46,6 +49,9 @@ class Keys:
 
         :raises BadToken: if the token was not made by :meth:`sign` with this purpose and one of our keys.
         """
+        return self._verified(purpose, token)
+
+    def _verify(self, purpose: str, token: str) -> bytes:
         try:
             body = self._signer(purpose).unsign(token.encode("ascii"))
             return base64.b64decode(body + b"=" * (-len(body) % 4), altchars=b"-_", validate=True)

@@ -7,6 +7,7 @@ files there and whoever is asked adds them up. Without the folder (tests, anothe
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -29,8 +30,19 @@ SUBMISSIONS = Counter("pollsvc_submissions_total", "Consents and corrections tak
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
-    REQUESTS.labels(method, route, str(status)).inc()
-    SECONDS.labels(route).observe(seconds)
+    _requests(method, route, status).inc()
+    _seconds(route).observe(seconds)
+
+
+# Finding a child by its labels costs more than counting; there are as many as routes and statuses.
+@cache
+def _requests(method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(method, route, str(status))
+
+
+@cache
+def _seconds(route: str) -> Histogram:
+    return SECONDS.labels(route)
 
 
 def registry() -> CollectorRegistry:
