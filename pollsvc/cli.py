@@ -20,8 +20,9 @@ from sqlalchemy.orm import Session
 from pollsvc import __version__, migrating, serving
 from pollsvc.articles.service import create_site
 from pollsvc.config import PREFIX, ConfigError, Settings, fresh_keys
+from pollsvc.connections import check_room, find_room
 from pollsvc.consent.service import newsletter_text
-from pollsvc.db import engine_options, prepare_engine, remember_hash_key
+from pollsvc.db import HOT_CONNECTIONS, engine_options, lift_patience, prepare_engine, remember_hash_key
 from pollsvc.embeds import demo as demo_content
 from pollsvc.errors import PollsvcError
 from pollsvc.polls.tallies import find_differences
@@ -102,7 +103,11 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
         # A first run needs no command of its own; a database with content is only changed when asked for.
         migrating.upgrade(settings.database_url)
     with _session(settings) as session:
+        room = find_room(session)
         session.commit()
+    held = {"pool": settings.database_pool, "beside": HOT_CONNECTIONS}
+    if room and (told := check_room(room, workers=workers, **held)):
+        click.echo(f"Note: {told}", err=True)
     if workers > 1 and not settings.redis_url:
         click.echo("Note: without POLLSVC_REDIS_URL each process counts rate limits for itself.", err=True)
     click.echo(f"Serving {settings.public_url}/ from {_where(settings)}", err=True)
@@ -138,6 +143,8 @@ def upgrade_database() -> None:
 def reconcile() -> None:
     """Compare every tally with its ballots; exit status 1 on a difference."""
     with _session(_settings(), is_writing=False) as session:
+        # Every ballot is read: tens of millions take longer than a reader would wait.
+        lift_patience(session)
         differences = find_differences(session)
     for found in differences:
         click.echo(

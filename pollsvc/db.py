@@ -221,6 +221,12 @@ def pragmas(connection: Any, *, foreign_keys: str) -> None:
     connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
 
 
+def lift_patience(session: Session) -> None:
+    """Let the statements of this transaction take as long as they need: for commands that no reader waits for."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sa.text("SET LOCAL statement_timeout = 0"))
+
+
 def remember_hash_key(session: Session, keys: Keys) -> None:
     """Write down which hash key this database belongs to, or refuse another one.
 

@@ -23,6 +23,7 @@ from pollsvc.db import (
     db,  # noqa: TID251 (these are its tests)
     engine_options,
     insert_into,
+    lift_patience,
     prepare_engine,
     remember_hash_key,
 )
@@ -171,7 +172,8 @@ class TestUtcDateTime:
 
         kept = column.process_result_value(column.process_bind_param(moment, dialect), dialect)
 
-        assert kept == moment
+        # In UTC: in an hour that a zone repeats, Python holds its times to be unequal to those of any other zone (PEP 495).
+        assert kept == moment.astimezone(UTC)
 
 
 class TestEngine:
@@ -243,6 +245,24 @@ class TestSessions:
             make_token(db.writing)
 
         assert session.scalars(sa.select(StaffToken)).all() == []
+
+
+class TestLiftPatience:
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_statements_of_this_transaction_have_no_bound_and_later_ones_have(self, session: Session) -> None:
+        asked = sa.text("SHOW statement_timeout")
+
+        lift_patience(session)
+
+        assert session.scalar(asked) == "0"
+        session.commit()
+        assert session.scalar(asked) == "15s"
+
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_sqlite_has_no_bound_to_lift(self, session: Session) -> None:
+        lift_patience(session)
+
+        assert session.scalar(sa.text("SELECT 1")) == 1
 
 
 class TestRememberHashKey:

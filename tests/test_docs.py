@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from prometheus_client import REGISTRY
 
 import pollsvc.app  # noqa: F401 (loads every error)
 from pollsvc.config import PREFIX, Settings
@@ -16,6 +17,7 @@ from pollsvc.web.errors import HTTP_CODES
 ROOT = Path(__file__).parent.parent
 API = ROOT / "docs" / "api.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")])
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
@@ -87,3 +89,11 @@ class TestLinks:
         local = [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:", target)]
 
         assert [target for target in local if target and not (page.parent / target).exists()] == []
+
+
+class TestMetrics:
+    def test_each_that_is_described_exists_and_the_other_way_round(self) -> None:
+        described = set(re.findall(r"pollsvc_[a-z_]+(?=[{`\[])", OPERATIONS.read_text()))
+        families = {family.name for family in REGISTRY.collect() if family.name.startswith("pollsvc_")}
+
+        assert {re.sub("_(total|bucket|sum|count)$", "", name) for name in described} == families

@@ -21,6 +21,8 @@ class Correction(Model):
         CheckConstraint("status IN ('new', 'handled', 'spam')", name="known_status"),
         CheckConstraint("version >= 1", name="version_from_one"),
         Index("ix_correction_status_id", "status", "id"),
+        Index("ix_correction_is_suspect_id", "is_suspect", "id"),
+        Index("ix_correction_is_suspect_status_id", "is_suspect", "status", "id"),
     )
 
     id: Mapped[Id]

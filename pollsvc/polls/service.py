@@ -118,7 +118,10 @@ def edit_poll(
     if version is not None and version != poll.version:
         raise StaleVersion(extra={"current": {"version": poll.version}})
     before = _facts(poll)
-    has_ballots = session.scalar(select(Ballot.poll_id).where(Ballot.poll_id == poll_id).limit(1)) is not None
+    # The order leads to the key. Without it PostgreSQL reads the table from its beginning where it knows that many rows
+    # are this poll's, and they may all stand at its end.
+    first = select(Ballot.poll_id).where(Ballot.poll_id == poll_id).order_by(Ballot.voter_key).limit(1)
+    has_ballots = session.scalar(first) is not None
     ballot_shape = (poll.kind, poll.most_choices)
     # A look-up would flush what was set before it, and the database refuse it without naming the field.
     with session.no_autoflush:

@@ -35,7 +35,11 @@ class AuditEntry(Model):
     """Who changed what, and how; written in the change's own transaction, never changed after."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index("ix_audit_entry_object_id_id", "object_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_entry_object_id_id", "object_id", "id"),
+        Index("ix_audit_entry_object_type_id", "object_type", "id"),
+        Index("ix_audit_entry_object_type_object_id_id", "object_type", "object_id", "id"),
+    )
 
     id: Mapped[Id]
     occurred_at: Mapped[datetime]

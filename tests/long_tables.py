@@ -1,0 +1,165 @@
+"""An installation after years: every table long, what is looked for rare. Rows that no rule would make are not among them."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from pollsvc.articles.models import Article, Site, SiteOrigin
+from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
+from pollsvc.consent.service import email_hash
+from pollsvc.corrections.models import Correction
+from pollsvc.db import EncryptedText, Model
+from pollsvc.keys import Keys
+from pollsvc.polls.models import Poll
+from pollsvc.staff.models import AuditEntry, StaffToken
+from tests.bench.filling import Filled, fill
+from tests.databases import open_engine
+from tests.factories import THEN
+
+ROWS = 5_000
+EMAIL = "reader-1@reader.example"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the calls on the long tables name."""
+
+    filled: Filled
+    site: uuid.UUID
+    correction: uuid.UUID
+    other_token: uuid.UUID
+    text: uuid.UUID
+    secret_poll: uuid.UUID
+
+
+def lengthen(url: str, keys: Keys) -> Known:
+    """Fill a migrated, empty database."""
+    filled = fill(url, keys, ballots=40_000, polls=10_000)
+    engine = open_engine(url, keys)
+    with Session(engine.execution_options(sqlite_write=True)) as session:
+        site = session.scalars(select(Site.id)).one()
+        articles = session.scalars(select(Article.id).order_by(Article.id).limit(ROWS)).all()
+        secret = session.scalars(select(Poll.id).order_by(Poll.id)).first()
+        assert secret
+        session.execute(sa.update(Poll).where(Poll.id == secret).values(results_visibility="after_vote"))
+        known = Known(filled, site, uuid7(), uuid7(), uuid7(), secret)
+        for model, rows in _rows(known, articles, keys).items():
+            session.execute(insert(_plain(model)), rows)
+        session.commit()
+    if engine.dialect.name == "postgresql":
+        # As autovacuum does by itself. SQLite keeps no statistics in production, so it has none here.
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+    engine.dispose()
+    return known
+
+
+def _rows(
+    known: Known, articles: Sequence[uuid.UUID], keys: Keys
+) -> dict[type[Model], list[dict[str, object]]]:
+    numbers = range(ROWS)
+    sealed = keys.cipher.encrypt(b"what a reader wrote")
+    subscribers = [uuid.uuid4() for _ in range(ROWS)]
+    return {
+        Correction: [
+            {
+                "id": known.correction if number == 7 else uuid7(),
+                "reference": f"C-{number}",
+                "article_id": articles[number],
+                "name": sealed,
+                "email": sealed,
+                "email_hash": number.to_bytes(32),
+                "message": sealed,
+                "status": "new" if number % 500 == 7 else "handled",
+                "version": 1,
+                "is_suspect": number % 400 == 7,
+                "created_at": THEN,
+            }
+            for number in numbers
+        ],
+        Subscriber: [
+            {"id": each, "email": sealed, "email_hash": email_hash(keys, f"reader-{number}@reader.example")}
+            for number, each in enumerate(subscribers)
+        ],
+        ConsentText: [
+            {
+                "id": known.text if number == 0 else uuid7(),
+                "site_id": known.site,
+                "purpose": "newsletter",
+                "version": number + 2,
+                "body": "Send me the newsletter.",
+                "body_hash": bytes(32),
+                "created_at": THEN,
+                "created_by": "test",
+            }
+            for number in range(ROWS // 5)
+        ],
+        ConsentEvent: [
+            {
+                "id": uuid7(),
+                "kind": "requested",
+                "subscriber_id": each,
+                "text_id": known.text,
+                "text_hash": bytes(32),
+                "article_id": articles[0],
+                "method": "checkbox",
+                "is_suspect": False,
+                "occurred_at": THEN,
+            }
+            for each in subscribers
+        ],
+        AuditEntry: [
+            {
+                "id": uuid7(),
+                "occurred_at": THEN,
+                "actor": "test",
+                "action": "poll.edited",
+                "object_type": "consent_text" if number % 500 == 7 else "poll",
+                "object_id": str(uuid.UUID(int=number // 3)),
+                "detail": {},
+            }
+            for number in numbers
+        ],
+        StaffToken: [
+            {
+                "id": known.other_token if number == 0 else uuid7(),
+                "name": f"desk {number}",
+                "token_hash": number.to_bytes(32),
+                "scopes": ["polls:write"],
+                "created_by": "test",
+                "created_at": THEN,
+            }
+            for number in numbers
+        ],
+        Site: [
+            {"id": uuid.UUID(int=number), "name": f"Gazette {number}", "created_at": THEN}
+            for number in numbers
+        ],
+        SiteOrigin: [
+            {
+                "origin": f"https://gazette-{number}.example",
+                "authority": f"gazette-{number}.example",
+                "site_id": uuid.UUID(int=number),
+                "position": 0,
+            }
+            for number in numbers
+        ],
+    }
+
+
+def _plain(model: type[Model]) -> sa.TableClause:
+    """The table with its encrypted columns as bytes, so that one ciphertext serves for all rows."""
+    table = Model.metadata.tables[model.__tablename__]
+    bytes_ = sa.LargeBinary()
+    return sa.table(
+        table.name,
+        *(
+            sa.column(column.name, bytes_ if isinstance(column.type, EncryptedText) else column.type)
+            for column in table.columns
+        ),
+    )
