@@ -90,9 +90,12 @@ def main() -> None:
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @click.option(
-    "--threads", default=8, show_default=True, type=click.IntRange(1, 256), help="Threads of each process."
+    "--threads", default=16, show_default=True, type=click.IntRange(1, 256), help="Threads of each process."
 )
-def serve(host: str, port: int, workers: int, threads: int) -> None:
+@click.option(
+    "--pin/--no-pin", "is_pinned", default=True, show_default=True, help="Keep each process on one processor."
+)
+def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) -> None:
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     own = f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
@@ -111,7 +114,15 @@ def serve(host: str, port: int, workers: int, threads: int) -> None:
     if workers > 1 and not settings.redis_url:
         click.echo("Note: without POLLSVC_REDIS_URL each process counts rate limits for itself.", err=True)
     click.echo(f"Serving {settings.public_url}/ from {_where(settings)}", err=True)
-    serving.serve(settings, _load_app, address=address, port=port, workers=workers, threads=threads)
+    serving.serve(
+        settings,
+        _load_app,
+        address=address,
+        port=port,
+        workers=workers,
+        threads=threads,
+        is_pinned=is_pinned,
+    )
 
 
 def _load_app() -> Callable[[Settings], Flask]:

@@ -12,6 +12,7 @@ from pollsvc.config import Settings
 from pollsvc.db import lift_patience
 from pollsvc.keys import Keys
 from pollsvc.polls.tallies import find_differences
+from tests.bench import setups
 from tests.bench.filling import Filled, fill, sizes
 from tests.bench.load import Figures
 from tests.databases import migrate, open_engine
@@ -21,24 +22,17 @@ from tests.redis_server import RedisServer
 
 
 @dataclass(frozen=True)
-class Setup:
+class Setup(setups.Setup):
     """A way of running the service, and how many ballots make a small and a large database of it."""
 
-    name: str
-    workers: int
-    threads: int
     ballots: tuple[int, int]
-
-    @property
-    def told(self) -> str:
-        """What ran, in a row's words."""
-        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
-        return f"{self.name}, {workers} of {self.threads} threads"
 
 
 SETUPS = {
-    "sqlite": Setup("SQLite", 1, 8, (10_000, 1_000_000)),
-    "postgresql": Setup("PostgreSQL + Redis", 2, 8, (10_000, 10_000_000)),
+    name: Setup(setup.name, setup.workers, setup.threads, ballots)
+    for (name, setup), ballots in zip(
+        setups.SETUPS.items(), ((10_000, 1_000_000), (10_000, 10_000_000)), strict=True
+    )
 }
 
 

@@ -7,7 +7,6 @@ memory. At the end every tally is compared with its ballots; the status is 1 whe
 
 import itertools
 import logging
-import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -18,11 +17,10 @@ from urllib.parse import quote
 import click
 
 from pollsvc.config import PREFIX, fresh_keys
-from tests.bench import memory
-from tests.bench.fetching import fetch
+from tests.bench import report, usage
 from tests.bench.filling import HOT_ARTICLE
 from tests.bench.grown import SETUPS, Grown, Setup, databases_of, reconcile, serve_grown
-from tests.bench.load import Figures, send
+from tests.bench.load import Figures, fetch, send
 from tests.bench.rows import Row
 from tests.factories import make_voter_token
 from tests.postgres import PostgresServer
@@ -93,7 +91,8 @@ def main(
         for name in databases or SETUPS
     ]
     for outcome in outcomes:
-        click.echo(table(outcome))
+        click.echo(report.table(outcome.rows))
+        click.echo(report.facts(outcome.facts))
     if not all(outcome.is_sound for outcome in outcomes):
         raise click.ClickException("Tallies and ballots do not agree.")
 
@@ -124,7 +123,7 @@ def measure(
             for place, (database, number) in enumerate(zip(databases, ballots, strict=True))
         ]
         _run(grown, wal, facts, clients=clients, seconds=seconds, rounds=rounds)
-        memories = [memory.proportional(each.server.process.pid) for each in grown]
+        memories = [usage.proportional(each.server.process.pid) for each in grown]
         for each in grown:
             each.server.stop()
         is_sound = [reconcile(each, facts) for each in grown]
@@ -161,7 +160,7 @@ def _run(
             told = f"{(_written(wal) - before) / max(1, figures.statuses.get(201, 0)) / 1024:.1f}"
             name = f"KiB of WAL for a vote at {each.ballots:,}, round by round"
             facts[name] = f"{facts[name]}, {told}" if name in facts else told
-        click.echo(f"{what}, {each.ballots:,}: {_rate(figures):.0f}/s, p99 {figures.p99:.0f} ms", err=True)
+        click.echo(f"{what}, {each.ballots:,}: {figures.rate:.0f}/s, p99 {figures.p99:.0f} ms", err=True)
     for each in grown:
         facts[f"peak of a worker at {each.ballots:,}"] = f"{_export_alone(each, clients, seconds):.0f} MiB"
 
@@ -181,9 +180,9 @@ def _read(each: Grown, what: str, clients: int, seconds: float) -> Figures:
 
 def _export_alone(each: Grown, clients: int, seconds: float) -> float:
     """Export once more, and give the most that one worker held meanwhile."""
-    memory.forget_peaks(each.server.process.pid)
+    usage.forget_peaks(each.server.process.pid)
     _read(each, EXPORT, clients, seconds)
-    return memory.peak(each.server.process.pid)
+    return usage.peak(each.server.process.pid)
 
 
 def _written(wal: PostgresServer | None) -> int:
@@ -213,43 +212,16 @@ def _rows(
             yardstick=None if is_yardstick else _named(what, small),
             ratios=()
             if is_yardstick
-            else tuple(_rate(run) / _rate(first) for run, first in zip(runs, small.runs[what], strict=True)),
+            else tuple(
+                run.rate / max(first.rate, 1.0) for run, first in zip(runs, small.runs[what], strict=True)
+            ),
+            goal=None if is_yardstick else GOALS[what],
             memory=held,
         )
 
 
 def _named(what: str, each: Grown) -> str:
     return f"{what}, {each.ballots:,} ballots"
-
-
-def _rate(figures: Figures) -> float:
-    """Answers a second that are 2xx."""
-    return sum(n for status, n in figures.statuses.items() if 200 <= status < 300) / figures.seconds
-
-
-def table(outcome: Outcome) -> str:
-    """Give rows and facts as Markdown."""
-    lines = [
-        f"**{outcome.rows[0].setup}, {outcome.rows[0].clients} clients**\n",
-        "| call | answers/s | p50 ms | p99 ms | not 2xx | to the small one | goal |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for row in outcome.rows:
-        middle = [
-            statistics.median(values)
-            for values in zip(*((_rate(r), r.p50, r.p99) for r in row.rounds), strict=True)
-        ]
-        goal = GOALS[row.what.rpartition(", ")[0]]
-        ratios = (
-            f"{statistics.median(row.ratios):.2f} ({min(row.ratios):.2f}–{max(row.ratios):.2f}) | {goal:.2f}"
-            if row.ratios
-            else " | "
-        )
-        refused = sum(run.refused for run in row.rounds)
-        lines.append(
-            f"| {row.what} | {middle[0]:.0f} | {middle[1]:.1f} | {middle[2]:.1f} | {refused} | {ratios} |"
-        )
-    return "\n".join([*lines, "", *(f"- {name}: {fact}" for name, fact in outcome.facts.items()), ""])
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def measure(
         for run in runs.values():
             run(WARM_UP)
         found = {what: Measured() for what in runs}
-        for _, (what, run) in itertools.product(range(rounds), runs.items()):
+        # Now in this order, now in the opposite one: what else the machine does grows or fades over seconds.
+        orders = itertools.cycle((list(runs.items()), list(reversed(runs.items()))))
+        for what, run in itertools.chain.from_iterable(itertools.islice(orders, rounds)):
             figures = _watched(service, found[what], run, seconds)
             click.echo(f"{setup.name}: {what}: {figures.rate:.0f}/s, p99 {figures.p99:.0f} ms", err=True)
         memory = usage.proportional(service.server.process.pid)

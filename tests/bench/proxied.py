@@ -6,7 +6,6 @@ that is measured beside it. What reaches the service is counted too: at most one
 """
 
 import re
-import statistics
 import tempfile
 import time
 import urllib.request
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from tests.bench import usage
+from tests.bench import report, usage
 from tests.bench.load import Figures
 from tests.bench.reading import read
 from tests.bench.rows import Row
@@ -146,35 +145,34 @@ def requests_of(app: LiveServer) -> int:
     return len(re.findall(r'^\{"method": ?"GET", ?"route": ?"/v1/polls/', app.stderr, re.MULTILINE))
 
 
-@click.command()
-@click.option("--clients", default=64, show_default=True)
-@click.option("--seconds", default=3.0, show_default=True, help="Of each run.")
-@click.option("--rounds", default=5, show_default=True, help="Of everything that is compared, in turn.")
-def main(clients: int, seconds: float, rounds: int) -> None:
-    """Measure before one web process on SQLite, which is asked next to nothing, and print what came out."""
+def measure_alone(*, clients: int, seconds: float, rounds: int) -> Proxied:
+    """Measure before one web process on SQLite, which is asked next to nothing."""
     with running(SETUPS["sqlite"], {}) as service:
         with service.session() as session:
             make_site(session)
             poll_id = make_poll(session).id
             session.commit()
-        measured = measure(service.server, poll_id, clients=clients, seconds=seconds, rounds=rounds)
-    for row in measured.rows:
-        click.echo(told(row, measured.costs[row.what]))
-    click.echo(f"The service was asked {measured.asked} times in {measured.windows} windows of two seconds.")
+        return measure(service.server, poll_id, clients=clients, seconds=seconds, rounds=rounds)
+
+
+@click.command()
+@click.option("--clients", default=64, show_default=True)
+@click.option("--seconds", default=3.0, show_default=True, help="Of each run.")
+@click.option("--rounds", default=5, show_default=True, help="Of everything that is compared, in turn.")
+def main(clients: int, seconds: float, rounds: int) -> None:
+    """Measure, and print what came out."""
+    measured = measure_alone(clients=clients, seconds=seconds, rounds=rounds)
+    click.echo(report.table(measured.rows))
+    click.echo(report.facts(facts_of(measured)))
     if measured.asked > measured.windows:
         raise click.ClickException("The service was asked more than once in two seconds.")
 
 
-def told(row: Row, cost: float) -> str:
-    """Tell a row in one line."""
-    rate = statistics.median(run.rate for run in row.rounds)
-    p99 = statistics.median(run.p99 for run in row.rounds)
-    line = f"{row.what}: {rate:.0f}/s, p99 {p99:.1f} ms, {sum(run.refused for run in row.rounds)} refused"
-    line += f", {cost:.1f} µs of nginx each"
-    if row.ratios:
-        line += f", {statistics.median(row.ratios):.2f} of {row.yardstick}"
-        line += f" ({min(row.ratios):.2f} to {max(row.ratios):.2f})"
-    return line
+def facts_of(measured: Proxied) -> dict[str, str]:
+    """Tell what the table does not: what reached the service, and what an answer cost."""
+    asked = f"{measured.asked} times in {measured.windows} windows of two seconds"
+    costs = {f"nginx, {what}": f"{cost:.1f} µs of processor each" for what, cost in measured.costs.items()}
+    return {"behind nginx, the service was asked": asked, **costs}
 
 
 if __name__ == "__main__":

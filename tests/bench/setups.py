@@ -39,8 +39,8 @@ class Setup:
 
 
 SETUPS = {
-    "sqlite": Setup("SQLite", 1, 8),
-    "postgresql": Setup("PostgreSQL + Redis", 2, 8),
+    "sqlite": Setup("SQLite", 1, 16),
+    "postgresql": Setup("PostgreSQL + Redis", 2, 16),
 }
 
 
