@@ -1,7 +1,7 @@
 # pollsvc: `make help` lists the targets. Each one sets up what it needs in .venv; Python 3.11 or later is all that must be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench clean
+.PHONY: help run test check lint bench faults clean
 .DELETE_ON_ERROR:
 
 PORT ?= 8000
@@ -40,6 +40,9 @@ lint: .venv/installed-test
 
 bench: .venv/installed-test ## measure votes per second and their latency on both databases (minutes; needs wrk)
 	$(BIN)/python -m tests.bench $(ARGS)
+
+faults: .venv/installed-test ## let every fault happen under load, and count the votes afterwards (minutes; needs libfaketime)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 clean: ## remove what was built; instance/ (your data and keys) stays
 	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -6,6 +6,8 @@ What differs between the two lives here, or in the statement builder of :mod:`po
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from flask import Flask
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -23,6 +26,8 @@ from pollsvc.keys import Keys
 
 #: Seconds that a statement waits for a lock or runs, before the reader gets 503 and may try again (promise 4).
 PATIENCE = 15
+#: Seconds that it waits where the one before it waited in vain.
+HURRY = 1
 
 #: Connections of a process for what is done most: one for each batch that can be under way, and one to spare.
 HOT_CONNECTIONS = 4
@@ -110,6 +115,20 @@ class WrongHashKey(PollsvcError):
     )
 
 
+class LenientSession(Session):
+    """A session whose end cannot fail: a connection that died since its last statement is only thrown away.
+
+    Sessions end after the answer was made. An error there would turn it, a counted vote's too, into a 500.
+    """
+
+    def close(self) -> None:
+        """Give the connection back, or throw it away."""
+        try:
+            super().close()
+        except DBAPIError:
+            self.invalidate()
+
+
 class Database(SQLAlchemy):
     """The extension, with a session for each way of working.
 
@@ -162,7 +181,7 @@ class Database(SQLAlchemy):
         return self.get_session("noting")
 
 
-db = Database(session_options={"expire_on_commit": False})
+db = Database(session_options={"class_": LenientSession, "expire_on_commit": False})
 
 
 def engine_options(url: str, pool_size: int, settings: str = "") -> dict[str, Any]:
@@ -211,6 +230,24 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
             # The connection goes back to the pool with the patience of all.
             if patience is not None:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
+
+
+@contextmanager
+def hurried(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection that waits for a lock for :data:`HURRY` seconds only; on PostgreSQL each statement commits itself."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    options: dict[str, Any] = {"sqlite_patience": HURRY} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+    with engine.execution_options(**options).connect() as connection:
+        if not is_sqlite:
+            connection.exec_driver_sql(f"SET lock_timeout = '{HURRY}s'")
+            connection.rollback()  # of what SQLAlchemy began; the statement itself was a transaction of its own
+        try:
+            yield connection
+        finally:
+            if not is_sqlite and not connection.invalidated:
+                # It goes back to the pool with the patience of all.
+                connection.rollback()
+                connection.exec_driver_sql("RESET lock_timeout")
 
 
 def pragmas(connection: Any, *, foreign_keys: str) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from tests.ports import free_port
+from tests.processes import children_of
 
 # The suite does not test the disk: without these a TRUNCATE waits for several fsyncs. Whoever measures durability passes its own.
 FAST: Mapping[str, str] = {"fsync": "off", "full_page_writes": "off"}
@@ -58,8 +60,7 @@ class PostgresServer:
             try:
                 self._process.wait(10)
             except subprocess.TimeoutExpired:
-                self._process.send_signal(signal.SIGQUIT)  # its children would outlive a SIGKILL
-                self._process.wait(10)
+                self.stop_at_once()  # its children would outlive a SIGKILL
             self._process = None
         shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -68,6 +69,30 @@ class PostgresServer:
         """The postmaster's process id."""
         assert self._process is not None, "the server is not running"
         return self._process.pid
+
+    def stop_at_once(self) -> None:
+        """Stop the server in "immediate" mode: nobody is told and nothing is written, as in a crash."""
+        assert self._process is not None, "the server is not running"
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(10)
+        self._process = None
+
+    def kill(self) -> None:
+        """End the server and each of its sessions by SIGKILL, as if its host had lost its power."""
+        sessions = children_of(self.pid)
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        for pid in sessions:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process = None
+
+    def start_again(self) -> None:
+        """Start a server that was stopped on its old port, with its old data."""
+        assert self._process is None, "the server is still running"
+        if not self._launch():
+            raise RuntimeError(f"PostgreSQL did not start again:\n{self._log()}")
 
     def program(self, name: str) -> Path:
         """Give the path of one of PostgreSQL's programs."""
@@ -109,41 +134,46 @@ class PostgresServer:
         )
 
     def _initialise(self) -> None:
+        data = self._make_data_folder()
+        options = ["--pgdata", str(data), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8"]
+        options += ["--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-sync"]
+        self._run("initdb", *options)
+
+    def _make_data_folder(self) -> Path:
         data = self._directory / "data"
         data.mkdir(0o700)
         owner = _unprivileged_user()
         if owner is not None:
             os.chown(data, owner.pw_uid, owner.pw_gid)
-        command = [
-            str(self._programs / "initdb"),
-            "--pgdata",
-            str(data),
-            "--username",
-            "postgres",
-            "--auth",
-            "trust",
-        ]
-        command += ["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-sync"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **_as(owner))
-        assert done.returncode == 0, f"initdb failed:\n{done.stdout}\n{done.stderr}"
+        return data
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self.program(program)), *arguments]
+        user = _as(_unprivileged_user())
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **user)
+        assert done.returncode == 0, f"{program} failed:\n{done.stdout}\n{done.stderr}"
 
     def _start(self) -> None:
         # A port from the kernel can be taken between the asking and the use; then the server ends and another port is tried.
         for _attempt in range(3):
             self.port = free_port()
-            command = [str(self._programs / "postgres"), "-D", str(self._directory / "data"), "-k", ""]
-            command += ["-h", "127.0.0.1", "-p", str(self.port)]
-            for name, value in self.options.items():
-                command += ["-c", f"{name}={value}"]
-            with (self._directory / "log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    command, stdout=log, stderr=log, cwd="/", **_as(_unprivileged_user())
-                )
-            if self._wait_until_ready():
+            if self._launch():
                 return
-        raise RuntimeError(
-            f"PostgreSQL did not start:\n{(self._directory / 'log').read_text(errors='replace')}"
-        )
+        raise RuntimeError(f"PostgreSQL did not start:\n{self._log()}")
+
+    def _launch(self) -> bool:
+        command = [str(self._programs / "postgres"), "-D", str(self._directory / "data"), "-k", ""]
+        command += ["-h", "127.0.0.1", "-p", str(self.port)]
+        for name, value in self.options.items():
+            command += ["-c", f"{name}={value}"]
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd="/", **_as(_unprivileged_user())
+            )
+        return self._wait_until_ready()
+
+    def _log(self) -> str:
+        return (self._directory / "log").read_text(errors="replace")
 
     def _wait_until_ready(self) -> bool:
         deadline = time.monotonic() + START_SECONDS
@@ -186,3 +216,25 @@ def _reachable_programs(directory: Path) -> Path:
     if libraries.is_dir():
         shutil.copytree(libraries, directory / libraries.name, symlinks=True)
     return directory / package.name / "pginstall18" / "bin"
+
+
+class StandbyServer(PostgresServer):
+    """A streaming replica of another cluster, to which it is known as ``name``."""
+
+    def __init__(self, primary: PostgresServer, name: str, options: Mapping[str, str] = FAST) -> None:
+        super().__init__(options)
+        self._primary, self._name = primary, name
+
+    def promote(self) -> None:
+        """Make it a primary, and return when it takes writes."""
+        with self.connect() as connection:
+            row = connection.execute("SELECT pg_promote(true, 30)").fetchone()
+        assert row == (True,), "the standby was not promoted within 30 s"
+
+    def _initialise(self) -> None:
+        data = self._make_data_folder()
+        source = f"host=127.0.0.1 port={self._primary.port} user=postgres application_name={self._name}"
+        # It writes the connection into the copy's settings, so that the standby follows as soon as it starts.
+        self._run(
+            "pg_basebackup", "-D", str(data), "-R", "-X", "stream", "--no-sync", "-c", "fast", "-d", source
+        )

@@ -161,7 +161,7 @@ class TestUtcDateTime:
     @hypothesis_settings(
         max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
-    @given(st.datetimes(timezones=st.timezones()))
+    @given(st.datetimes(timezones=st.timezones(), allow_imaginary=False))
     def test_any_aware_time_comes_back(self, engine: sa.Engine, moment: datetime) -> None:
         dialect = engine.dialect
         try:

@@ -6,18 +6,19 @@ Each reader is answered after the commit that holds their ballot, never before i
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher
-from pollsvc.db import PATIENCE
+from pollsvc.db import PATIENCE, hurried
 from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
 from pollsvc.polls.statements import insert_ballots
 from pollsvc.polls.tallies import Standing, read_standings
@@ -55,6 +56,7 @@ class BallotBox:
         self._voting = voting
         self._waiting = waiting
         self._reading = reading
+        self._stuck: set[Hashable] = set()
         self._observe = observe
         # Two ballots of one voter are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
@@ -77,9 +79,10 @@ class BallotBox:
         verdict, standing = self._batcher.run(ballot)
         outcome = settled(ballot, verdict)
         if outcome is not None:
+            self._stuck.discard(ballot.poll_id)
             return Cast(outcome, standing)
         # What is left has to wait for an editor, was overtaken, or changes an earlier ballot: each by itself.
-        with Session(self._waiting) as session:
+        with self._connect(self._waiting, ballot.poll_id) as connection, Session(connection) as session:
             outcome = cast_vote(session, ballot)
             session.commit()
         return Cast(outcome, self._read([ballot.poll_id]).get(ballot.poll_id))
@@ -105,7 +108,7 @@ class BallotBox:
         # Who has waited for their turn already does not wait as long again for SQLite's one lock.
         voting = self._voting.execution_options(sqlite_patience=max(1, round(patience)))
         try:
-            with voting.begin() as connection:
+            with self._connect(voting, None) as connection, connection.begin():
                 return insert_ballots(connection, ballots, draw_slot())
         except DBAPIError as error:
             if is_repeated or not error.connection_invalidated:
@@ -113,6 +116,24 @@ class BallotBox:
             # The connection was cut, by a restart or a fail-over. What of it was committed is found there: a ballot
             # may be sent any number of times. The pool has let go of all its old connections.
             return self._insert(ballots, patience, is_repeated=True)
+
+    @contextmanager
+    def _connect(self, engine: Engine, part: Hashable) -> Iterator[Connection]:
+        """Connect, with little patience where the last one waited for a lock in vain.
+
+        Whoever waits holds a thread, and those who wait for that thread have waited as long. Were they to begin with
+        fresh patience, the last of them would be answered after a multiple of it.
+
+        :param part: what was waited for: a poll, or None for the whole database.
+        """
+        try:
+            with hurried(engine) if part in self._stuck else engine.connect() as connection:
+                yield connection
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                self._stuck.add(part)
+            raise
+        self._stuck.discard(part)
 
     def _read(self, poll_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Standing]:
         try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import random
 import re
 import sys
 import time
 import traceback
+from contextlib import suppress
 from types import TracebackType
+from typing import TextIO, cast
 
 import orjson
 import structlog
@@ -32,6 +35,21 @@ class DiscreetFormatter(logging.Formatter):
         return "".join(traceback.format_tb(trace)) + (kind.__name__ if kind else "")
 
 
+class LossyStderr(io.TextIOBase):
+    """Standard error, where a line that cannot be written is dropped: a full disk under the log is no reason to refuse a vote."""
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written on its way."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
 def configure(level: str) -> None:
     """Write one JSON object a line to stderr; stdout belongs to what commands print."""
     handler = logging.StreamHandler(sys.stderr)
@@ -39,6 +57,7 @@ def configure(level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper())
     for chatty in ("sqlalchemy", "alembic", "flask-limiter", "_granian"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    stream = cast(TextIO, LossyStderr())  # what the logger asks of a stream
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -47,7 +66,7 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(stream),
         cache_logger_on_first_use=False,
     )
 

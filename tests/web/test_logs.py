@@ -5,7 +5,8 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -61,6 +62,20 @@ class TestRequest:
         client.get("/v1/form-token")
 
         assert capsys.readouterr().out == ""
+
+    def test_that_cannot_be_written_is_answered_all_the_same(
+        self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = make_app().test_client()
+        with Path("/dev/full").open("w") as full:
+            monkeypatch.setattr(sys, "stderr", full)
+
+            status = client.get("/v1/form-token").status_code
+
+            monkeypatch.undo()
+            with suppress(OSError):  # what is left in its buffer is not written either
+                full.close()
+        assert status == 200
 
     @pytest.mark.parametrize(
         ("path", "route"),

@@ -5,16 +5,18 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 from werkzeug.test import TestResponse
 
+from pollsvc.db import db  # noqa: TID251 (its pool is looked at)
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot
 from tests.databases import PostgresDatabase, open_engine
-from tests.factories import ORIGIN, make_poll, make_site, make_token, make_voter_token
+from tests.factories import ARTICLE_URL, ORIGIN, make_poll, make_site, make_token, make_voter_token
 from tests.postgres import PostgresServer
 from tests.web.addresses import ID
 from tests.web.problems import read_problem
@@ -205,6 +207,28 @@ class TestConnections:
 
         assert [answer.status_code for answer in answers] == [201, 200]
         assert ballots(session) == 1
+
+    def test_that_die_after_the_answer_was_made_do_not_change_it(
+        self, make_app: App, poll_url: str, session: Session
+    ) -> None:
+        application = make_app()
+
+        @application.after_request
+        def _lose_connections(response: Response) -> Response:
+            ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'pollsvc'"
+            session.execute(text(f"{ended} AND pid <> pg_backend_pid()"))
+            return response
+
+        client = application.test_client()
+
+        # Each reads in a transaction that is still open when the answer is made.
+        answers = [client.get(f"/v1/articles/polls?article_url={ARTICLE_URL}") for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        with application.app_context():
+            pool = db.engine.pool
+            assert isinstance(pool, QueuePool)
+            assert pool.checkedout() == 0
 
 
 @pytest.mark.slow
