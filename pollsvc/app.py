@@ -123,6 +123,8 @@ def _wire_routes(app: Flask) -> None:
 
 def _authenticate(secret: str, now: datetime) -> Actor | None:
     token = staff_service.find_token(db.session, secret, now)
+    # Its connection goes back: who writes next would hold two.
+    db.session.commit()
     if token is None:
         return None
     if staff_service.is_use_due(token, now):

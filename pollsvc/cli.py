@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 import marshmallow as ma
-import sqlalchemy as sa
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from pollsvc import __version__, migrating, serving
 from pollsvc.articles.service import create_site
 from pollsvc.config import PREFIX, ConfigError, Settings, fresh_keys
 from pollsvc.connections import check_room, find_room
 from pollsvc.consent.service import newsletter_text
-from pollsvc.db import HOT_CONNECTIONS, engine_options, lift_patience, prepare_engine, remember_hash_key
+from pollsvc.db import HOT_CONNECTIONS
 from pollsvc.embeds import demo as demo_content
 from pollsvc.errors import PollsvcError
+from pollsvc.opening import open_database, place_of, state_of
+from pollsvc.patience import lift_patience
 from pollsvc.polls.tallies import find_differences
 from pollsvc.scopes import SCOPES
 from pollsvc.staff import service as staff_service
@@ -99,13 +98,13 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) 
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     own = f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
-    # A newsroom call may read and write at once: two connections a thread.
-    settings = _settings({PREFIX + "PUBLIC_URL": own, PREFIX + "DATABASE_POOL": str(2 * threads)})
+    # Votes and results have connections of their own, and a newsroom call holds two for a moment only.
+    settings = _settings({PREFIX + "PUBLIC_URL": own, PREFIX + "DATABASE_POOL": str(threads)})
     address = serving.free_address(host, port)
-    if _schema(settings) == "empty":
+    if state_of(settings) == "empty":
         # A first run needs no command of its own; a database with content is only changed when asked for.
         migrating.upgrade(settings.database_url)
-    with _session(settings) as session:
+    with open_database(settings) as session:
         room = find_room(session)
         session.commit()
     held = {"pool": settings.database_pool, "beside": HOT_CONNECTIONS}
@@ -113,7 +112,7 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) 
         click.echo(f"Note: {told}", err=True)
     if workers > 1 and not settings.redis_url:
         click.echo("Note: without POLLSVC_REDIS_URL each process counts rate limits for itself.", err=True)
-    click.echo(f"Serving {settings.public_url}/ from {_where(settings)}", err=True)
+    click.echo(f"Serving {settings.public_url}/ from {place_of(settings)}", err=True)
     serving.serve(
         settings,
         _load_app,
@@ -145,15 +144,15 @@ def upgrade_database() -> None:
         migrating.upgrade(settings.database_url)
     except CommandError as error:
         raise click.ClickException("The database is of a newer release than this one.") from error
-    with _session(settings) as session:
+    with open_database(settings) as session:
         session.commit()
-    click.echo(f"The database is up to date: {_where(settings)}", err=True)
+    click.echo(f"The database is up to date: {place_of(settings)}", err=True)
 
 
 @db.command()
 def reconcile() -> None:
     """Compare every tally with its ballots; exit status 1 on a difference."""
-    with _session(_settings(), is_writing=False) as session:
+    with open_database(_settings(), is_writing=False) as session:
         # Every ballot is read: tens of millions take longer than a reader would wait.
         lift_patience(session)
         differences = find_differences(session)
@@ -187,7 +186,7 @@ def site() -> None:
 @click.option("--desk-email", type=_Checked("email", Email()), help="Who reads corrections.")
 def add_site(name: str, origins: tuple[str, ...], **links: str | None) -> None:
     """Add a site; it begins with a newsletter text made from its name and links."""
-    with _session(_settings()) as session:
+    with open_database(_settings()) as session:
         made = create_site(session, name=name, origins=origins, actor=ACTOR, now=_now(), **links)
         newsletter_text(session, made, actor=ACTOR, now=_now())
         session.commit()
@@ -214,7 +213,7 @@ def create_token(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make an API token and print it, alone; it cannot be read again."""
     now = _now()
     expires_at = now + timedelta(days=days) if days else None
-    with _session(_settings()) as session:
+    with open_database(_settings()) as session:
         _, secret = staff_service.create_token(
             session, name=name, scopes=scopes, actor=ACTOR, now=now, expires_at=expires_at
         )
@@ -241,7 +240,7 @@ def demo(port: int) -> None:
     """Make the demo article's content where there is none, and print how to call the API."""
     settings = _settings({PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{port}"})
     path = settings.instance / "demo-token"
-    with _session(settings) as session:
+    with open_database(settings) as session:
         demo_content.make_demo(session, settings.keys(), settings.public_url, _now())
         kept = path.read_text().strip() if path.exists() else ""
         if not staff_service.find_token(session, kept, _now()):
@@ -253,7 +252,7 @@ def demo(port: int) -> None:
             path.write_text(kept + "\n")
         session.commit()
     click.echo(f"Demo article:  {settings.public_url}/")
-    click.echo(f"Data:          {_where(settings)} (keys, and this token, in {settings.instance})")
+    click.echo(f"Data:          {place_of(settings)} (keys, and this token, in {settings.instance})")
     click.echo(f"Admin token:   {kept}")
     click.echo(f'Try the API:   curl -H "Authorization: Bearer {kept}" {settings.public_url}/v1/polls')
 
@@ -264,47 +263,6 @@ def _settings(defaults: dict[str, str] | None = None) -> Settings:
     for name in settings.unknown:
         click.echo(f"Note: {name} is no setting of this release.", err=True)
     return settings
-
-
-@contextmanager
-def _session(settings: Settings, *, is_writing: bool = True) -> Iterator[Session]:
-    """A session on a database that this release can work with and that our hash key belongs to.
-
-    :param is_writing: whether SQLite's one write lock is taken, which votes wait for.
-    """
-    _refuse_older_schema(settings)
-    engine = sa.create_engine(**engine_options(settings.database_url, 2))
-    prepare_engine(engine, settings.keys())
-    try:
-        with Session(engine.execution_options(sqlite_write=is_writing), expire_on_commit=False) as session:
-            remember_hash_key(session, settings.keys())
-            yield session
-    finally:
-        engine.dispose()
-
-
-def _refuse_older_schema(settings: Settings) -> None:
-    found = _schema(settings)
-    if found == "empty":
-        raise ConfigError(f"The database {_where(settings)} is empty. Run: pollsvc db upgrade")
-    if found == "older":
-        raise ConfigError("The database is of an older release. Back it up, then run: pollsvc db upgrade")
-    if found == "newer":
-        # Migrations run beside the release before, so that a release can be taken back.
-        click.echo("Note: the database is of a newer release than this one.", err=True)
-
-
-def _schema(settings: Settings) -> str:
-    try:
-        if migrating.is_empty(settings.database_url):
-            return "empty"
-        return "older" if migrating.is_behind(settings.database_url) else "current"
-    except CommandError:
-        return "newer"  # it names a migration that this release does not know
-
-
-def _where(settings: Settings) -> str:
-    return sa.make_url(settings.database_url).render_as_string(hide_password=True)
 
 
 def _now() -> datetime:

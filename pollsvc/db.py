@@ -6,8 +6,6 @@ What differs between the two lives here, or in the statement builder of :mod:`po
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
 from typing import Annotated, Any
@@ -23,11 +21,7 @@ from uuid_utils.compat import uuid7
 
 from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
-
-#: Seconds that a statement waits for a lock or runs, before the reader gets 503 and may try again (promise 4).
-PATIENCE = 15
-#: Seconds that it waits where the one before it waited in vain.
-HURRY = 1
+from pollsvc.patience import PATIENCE
 
 #: Connections of a process for what is done most: one for each batch that can be under way, and one to spare.
 HOT_CONNECTIONS = 4
@@ -232,36 +226,12 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
 
 
-@contextmanager
-def hurried(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A connection that waits for a lock for :data:`HURRY` seconds only; on PostgreSQL each statement commits itself."""
-    is_sqlite = engine.dialect.name == "sqlite"
-    options: dict[str, Any] = {"sqlite_patience": HURRY} if is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-    with engine.execution_options(**options).connect() as connection:
-        if not is_sqlite:
-            connection.exec_driver_sql(f"SET lock_timeout = '{HURRY}s'")
-            connection.rollback()  # of what SQLAlchemy began; the statement itself was a transaction of its own
-        try:
-            yield connection
-        finally:
-            if not is_sqlite and not connection.invalidated:
-                # It goes back to the pool with the patience of all.
-                connection.rollback()
-                connection.exec_driver_sql("RESET lock_timeout")
-
-
 def pragmas(connection: Any, *, foreign_keys: str) -> None:
     """What every SQLite connection of ours is told; FULL because an acknowledged vote survives a power cut."""
     connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
-
-
-def lift_patience(session: Session) -> None:
-    """Let the statements of this transaction take as long as they need: for commands that no reader waits for."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(sa.text("SET LOCAL statement_timeout = 0"))
 
 
 def remember_hash_key(session: Session, keys: Keys) -> None:

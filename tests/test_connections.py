@@ -121,7 +121,7 @@ class TestServe:
         url = postgres.create_database("crowded")
         settings = {**ENVIRON, "POLLSVC_DATABASE_URL": url}
 
-        with LiveServer(settings, tmp_path, "--threads", "80") as server:
+        with LiveServer(settings, tmp_path, "--threads", "160") as server:
             told = server.stderr
 
         postgres.drop_database("crowded")

@@ -23,11 +23,11 @@ from pollsvc.db import (
     db,  # noqa: TID251 (these are its tests)
     engine_options,
     insert_into,
-    lift_patience,
     prepare_engine,
     remember_hash_key,
 )
 from pollsvc.keys import Keys, new_encryption_key
+from pollsvc.patience import lift_patience
 from pollsvc.staff.models import StaffToken
 from tests.conftest import ENVIRON
 from tests.databases import open_engine

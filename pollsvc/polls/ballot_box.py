@@ -9,16 +9,16 @@ import uuid
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher
-from pollsvc.db import PATIENCE, hurried
+from pollsvc.patience import PATIENCE, again_if_cut, hurried
 from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
 from pollsvc.polls.statements import insert_ballots
 from pollsvc.polls.tallies import Standing, read_standings
@@ -92,7 +92,8 @@ class BallotBox:
     ) -> list[tuple[Verdict | None, Standing | None]]:
         self._observe(len(ballots))
         try:
-            verdicts = self._insert(ballots, patience)
+            # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
+            verdicts = again_if_cut(partial(self._insert, ballots, patience))
         except (DataError, IntegrityError):
             # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
             return [(_BY_ITSELF, None)] * len(ballots)
@@ -102,20 +103,11 @@ class BallotBox:
             for ballot, verdict in zip(ballots, verdicts, strict=True)
         ]
 
-    def _insert(
-        self, ballots: Sequence[NewBallot], patience: float, *, is_repeated: bool = False
-    ) -> list[Verdict | None]:
+    def _insert(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
         # Who has waited for their turn already does not wait as long again for SQLite's one lock.
         voting = self._voting.execution_options(sqlite_patience=max(1, round(patience)))
-        try:
-            with self._connect(voting, None) as connection, connection.begin():
-                return insert_ballots(connection, ballots, draw_slot())
-        except DBAPIError as error:
-            if is_repeated or not error.connection_invalidated:
-                raise
-            # The connection was cut, by a restart or a fail-over. What of it was committed is found there: a ballot
-            # may be sent any number of times. The pool has let go of all its old connections.
-            return self._insert(ballots, patience, is_repeated=True)
+        with self._connect(voting, None) as connection, connection.begin():
+            return insert_ballots(connection, ballots, draw_slot())
 
     @contextmanager
     def _connect(self, engine: Engine, part: Hashable) -> Iterator[Connection]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Engine
 
 from pollsvc.batching import Batcher
-from pollsvc.db import PATIENCE
+from pollsvc.patience import PATIENCE, Result, again_if_cut
 from pollsvc.polls.reading import PollReading, read_polls
 from pollsvc.polls.service import PollNotFound, PollWithdrawn
 from pollsvc.polls.tallies import Standing, read_standings
@@ -48,15 +49,18 @@ class Lookups:
         return _shown(self._readings.run(poll_id))
 
     def _read_standings(self, poll_ids: Sequence[uuid.UUID], _patience: float) -> list[Standing | None]:
-        with self._engine.connect() as connection:
-            found = read_standings(connection, set(poll_ids))
+        found = again_if_cut(partial(self._look, read_standings, set(poll_ids)))
         return [found.get(poll_id) for poll_id in poll_ids]
 
     def _read_polls(self, poll_ids: Sequence[uuid.UUID], _patience: float) -> list[PollReading | None]:
-        with self._engine.connect() as connection:
-            readings = read_polls(connection, list(set(poll_ids)), self._clock())
+        read = partial(read_polls, now=self._clock())
+        readings = again_if_cut(partial(self._look, read, list(set(poll_ids))))
         found = {each.id: each for each in readings}
         return [found.get(poll_id) for poll_id in poll_ids]
+
+    def _look(self, read: Callable[..., Result], *arguments: object) -> Result:
+        with self._engine.connect() as connection:
+            return read(connection, *arguments)
 
 
 def _shown(found: Found | None) -> Found:

@@ -16,7 +16,7 @@ import click
 from tests.bench import grown, growth, hot, machine, proxied, report
 from tests.bench.load import generator
 from tests.bench.rows import Row
-from tests.bench.setups import ROOT, SETUPS
+from tests.bench.setups import ROOT, SETUPS, Setup
 
 PARTS = ("hot", "proxied", "growth")
 
@@ -31,6 +31,9 @@ PARTS = ("hot", "proxied", "growth")
 @click.option("--clients", default=64, show_default=True)
 @click.option("--seconds", default=4.0, show_default=True, help="Of each run.")
 @click.option("--rounds", default=3, show_default=True, help="Of everything that is compared, in turn.")
+@click.option("--workers", type=int, help="In place of the setup's own.")
+@click.option("--threads", type=int, help="In place of the setup's own.")
+@click.option("--try", "tried", multiple=True, help="An argument of tests.bench.server, such as --linger=0.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=ROOT / "bench-results", help="Folder for the figures."
 )
@@ -41,6 +44,9 @@ def main(
     clients: int,
     seconds: float,
     rounds: int,
+    workers: int | None,
+    threads: int | None,
+    tried: tuple[str, ...],
     out: Path,
 ) -> None:
     """Measure, print a table, and keep the figures. The status says whether counts agree, not whether goals are met."""
@@ -50,9 +56,9 @@ def main(
     is_sound = True
     wanted = parts or PARTS
     for name in databases or SETUPS if "hot" in wanted else ():
-        found, agrees = hot.measure(
-            SETUPS[name], clients=clients, seconds=seconds, rounds=rounds, facts=facts
-        )
+        setup = SETUPS[name]
+        setup = Setup(setup.name, workers or setup.workers, threads or setup.threads, tried)
+        found, agrees = hot.measure(setup, clients=clients, seconds=seconds, rounds=rounds, facts=facts)
         rows += found
         is_sound = is_sound and agrees
     if "proxied" in wanted:
@@ -61,12 +67,12 @@ def main(
         facts |= proxied.facts_of(behind)
         is_sound = is_sound and behind.asked <= behind.windows
     for name in databases or SETUPS if "growth" in wanted else ():
-        setup = grown.SETUPS[name]
+        large = grown.SETUPS[name]
         found_grown = growth.measure(
-            setup, ballots=setup.ballots, clients=clients, seconds=seconds, rounds=rounds
+            large, ballots=large.ballots, clients=clients, seconds=seconds, rounds=rounds
         )
         rows += found_grown.rows
-        facts |= {f"growth, {setup.name}, {what}": fact for what, fact in found_grown.facts.items()}
+        facts |= {f"growth, {large.name}, {what}": fact for what, fact in found_grown.facts.items()}
         is_sound = is_sound and found_grown.is_sound
     told = f"{report.table(rows)}\n{report.facts(facts)}\n"
     for sentence in report.missed(rows):

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.models import Article, Site
-from pollsvc.db import Model, lift_patience
+from pollsvc.db import Model
 from pollsvc.keys import Keys
+from pollsvc.patience import lift_patience
 from pollsvc.polls.models import Ballot, Choice, Poll, TallyClock, TallySlot, poll_article
 from tests.databases import open_engine
 from tests.factories import ORIGIN, THEN, make_site, make_token

@@ -9,8 +9,8 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
-from pollsvc.db import lift_patience
 from pollsvc.keys import Keys
+from pollsvc.patience import lift_patience
 from pollsvc.polls.tallies import find_differences
 from tests.bench import setups
 from tests.bench.filling import Filled, fill, sizes
@@ -25,11 +25,11 @@ from tests.redis_server import RedisServer
 class Setup(setups.Setup):
     """A way of running the service, and how many ballots make a small and a large database of it."""
 
-    ballots: tuple[int, int]
+    ballots: tuple[int, int] = (0, 0)
 
 
 SETUPS = {
-    name: Setup(setup.name, setup.workers, setup.threads, ballots)
+    name: Setup(setup.name, setup.workers, setup.threads, ballots=ballots)
     for (name, setup), ballots in zip(
         setups.SETUPS.items(), ((10_000, 1_000_000), (10_000, 10_000_000)), strict=True
     )

@@ -1,7 +1,9 @@
 """`pollsvc serve` with two routes more, which others are measured against. They exist here and nowhere in the product."""
 
 import os
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -19,17 +21,44 @@ BARE = "/v1/bench/bare"
 @click.option("--port", required=True, type=int)
 @click.option("--workers", required=True, type=int)
 @click.option("--threads", required=True, type=int)
-def main(host: str, port: int, workers: int, threads: int) -> None:
-    """Serve as `pollsvc serve` does."""
-    settings = Settings.from_environ({PREFIX + "DATABASE_POOL": str(2 * threads), **os.environ})
+@click.option("--pin/--no-pin", "is_pinned", default=True)
+@click.option("--linger", type=float, help="Seconds, in place of the product's.")
+@click.option("--switch-interval", type=float, help="Seconds until Python lets another thread run.")
+def main(
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    is_pinned: bool,
+    linger: float | None,
+    switch_interval: float | None,
+) -> None:
+    """Serve as `pollsvc serve` does, or with what was tried and left."""
+    if switch_interval is not None:
+        sys.setswitchinterval(switch_interval)
+    settings = Settings.from_environ({PREFIX + "DATABASE_POOL": str(threads), **os.environ})
     address = serving.free_address(host, port)
-    serving.serve(settings, load, address=address, port=port, workers=workers, threads=threads)
+    make_loader = partial(load, linger)
+    serving.serve(
+        settings,
+        make_loader,
+        address=address,
+        port=port,
+        workers=workers,
+        threads=threads,
+        is_pinned=is_pinned,
+    )
 
 
-def load() -> Callable[[Settings], Flask]:
-    """Give a factory of the application with the no-op."""
+def load(linger: float | None) -> Callable[[Settings], Flask]:
+    """Give a factory of the application with the yardsticks."""
     # Imported here, as the command does: `serving` has something to set before.
     from pollsvc.app import create_app  # noqa: PLC0415
+    from pollsvc.polls import ballot_box  # noqa: PLC0415
+
+    if linger is not None:
+        ballot_box.LINGER = linger
 
     def make(settings: Settings) -> Flask:
         application = create_app(settings)

@@ -30,12 +30,14 @@ class Setup:
     name: str
     workers: int
     threads: int
+    #: More arguments of the benchmark's own server, such as `--no-pin`.
+    more: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
         """What runs, in a row's words."""
         workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
-        return f"{self.name}, {workers} of {self.threads} threads"
+        return " ".join([f"{self.name}, {workers} of {self.threads} threads", *self.more])
 
 
 SETUPS = {
@@ -99,7 +101,7 @@ def running(setup: Setup, facts: dict[str, str]) -> Iterator[Running]:
                 facts["PostgreSQL"] = str(row[0]) if row else "unknown"
         settings = Settings.from_environ(given, folder)
         migrate(settings.database_url, settings.keys())
-        arguments = ("--workers", str(setup.workers), "--threads", str(setup.threads))
+        arguments = ("--workers", str(setup.workers), "--threads", str(setup.threads), *setup.more)
         server = stack.enter_context(LiveServer(given, folder, *arguments, program=PROGRAM))
         metrics = f"http://127.0.0.1:{metrics_port}/metrics"
         yield Running(setup, settings, settings.keys(), folder, server, metrics, postgres)

@@ -15,6 +15,7 @@ from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
 from pollsvc.polls.ballot_box import BallotBox, Cast
 from pollsvc.polls.ballots import Outcome, PollClosed, new_ballot
+from pollsvc.polls.lookups import Lookups
 from pollsvc.polls.models import Poll
 from pollsvc.polls.service import PollNotFound
 from pollsvc.polls.verdicts import NewBallot
@@ -261,17 +262,29 @@ class TestPollThatAnEditorHas:
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 class TestCutConnection:
-    def test_vote_is_sent_again_over_a_new_one(
-        self, app: Flask, box: BallotBox, ballot: Make, session: Session, poll: Poll
-    ) -> None:
-        box.cast(ballot(1))
+    @pytest.fixture
+    def cut(
+        self, make_app: Callable[..., Flask], session: Session, poll: Poll, ballot: Make
+    ) -> dict[str, object]:
+        """The extensions of an application whose connections were cut after its first vote."""
+        ours = sa.text("SELECT pid FROM pg_stat_activity WHERE application_name = 'pollsvc'")
+        others = session.scalars(ours).all()
         session.rollback()
-        others = "pid <> pg_backend_pid() AND datname = current_database()"
-        session.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        extensions = make_app().extensions
+        extensions["pollsvc.ballot_box"].cast(ballot(1))
+        for pid in set(session.scalars(ours)) - set(others):
+            assert session.scalar(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         session.rollback()
+        return extensions
 
-        assert box.cast(ballot(2)).outcome == Outcome.COUNTED
+    def test_vote_is_sent_again_over_a_new_one(
+        self, cut: dict[str, BallotBox], ballot: Make, session: Session, poll: Poll
+    ) -> None:
+        assert cut["pollsvc.ballot_box"].cast(ballot(2)).outcome == Outcome.COUNTED
         assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == {1: (2, 2)}
+
+    def test_reader_is_answered_over_a_new_one(self, cut: dict[str, Lookups], poll: Poll) -> None:
+        assert cut["pollsvc.lookups"].standing(poll.id).tally.total_voters == 1
 
 
 class TestManyThreads:

@@ -8,8 +8,8 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from pollsvc.db import hurried
 from pollsvc.keys import Keys
+from pollsvc.patience import hurried
 from pollsvc.polls.ballot_box import BallotBox
 from pollsvc.polls.ballots import Outcome, new_ballot
 from pollsvc.polls.models import Poll
