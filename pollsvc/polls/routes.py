@@ -49,12 +49,12 @@ class ResultsHidden(NotAllowed):
 @blp.query(ArticleQuerySchema)
 @blp.response(200, ArticlePollsSchema)
 @public
-def list_article_polls(query: dict[str, Any]) -> dict[str, list[PollReading]]:
+def list_article_polls(query: dict[str, Any]) -> Response:
     """The polls of an article that readers may see."""
-    polls = service.list_article_polls(db.session, query["article_url"])
-    readings = read_polls(db.session.connection(), [poll.id for poll in polls], now())
+    poll_ids = service.list_article_polls(db.session, query["article_url"])
+    readings = read_polls(db.session.connection(), poll_ids, now())
     public_read(*[_identity(reading) for reading in readings])
-    return {"items": readings}
+    return json_answer({"items": [_shown(reading) for reading in readings]})
 
 
 @blp.get("/polls/<uuid:poll_id>")
@@ -65,7 +65,7 @@ def show_poll(poll_id: uuid.UUID) -> Response:
     """A poll; its results are null where they are hidden."""
     reading = lookups().reading(poll_id)
     public_read(*_identity(reading))
-    return json_answer({name: getattr(reading, name) for name in _SHOWN})
+    return json_answer(_shown(reading))
 
 
 @blp.get("/polls/<uuid:poll_id>/results")
@@ -115,6 +115,10 @@ def lookups() -> Lookups:
     """The reads of this process."""
     found: Lookups = current_app.extensions["pollsvc.lookups"]
     return found
+
+
+def _shown(reading: PollReading) -> dict[str, object]:
+    return {name: getattr(reading, name) for name in _SHOWN}
 
 
 def _has_voted(token: str | None, poll_id: uuid.UUID) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, lazyload
 
 from pollsvc.articles.models import Article
 from pollsvc.articles.service import ensure_article, find_article
@@ -197,8 +197,8 @@ def get_shown_poll(session: Session, poll_id: uuid.UUID) -> Poll:
     return poll
 
 
-def list_article_polls(session: Session, article_url: str) -> list[Poll]:
-    """The polls that readers may see on an article, oldest first.
+def list_article_polls(session: Session, article_url: str) -> list[uuid.UUID]:
+    """The ids of the polls that readers may see on an article, oldest first.
 
     :raises Invalid: if no site owns the article's host.
     """
@@ -206,7 +206,7 @@ def list_article_polls(session: Session, article_url: str) -> list[Poll]:
     if article is None:
         return []
     shown = (
-        select(Poll)
+        select(Poll.id)
         .join(poll_article)
         .where(poll_article.c.article_id == article.id, Poll.withdrawn_at.is_(None))
     )
@@ -218,11 +218,13 @@ def list_polls(session: Session, article_url: str | None = None) -> Select[Poll]
 
     :raises Invalid: if no site owns the article's host.
     """
+    # Their own rows only: what belongs to them is read for a whole page at once.
+    polls = select(Poll).options(lazyload("*"))
     if article_url is None:
-        return select(Poll)
+        return polls
     article = find_article(session, article_url)
     article_id = article.id if article else None
-    return select(Poll).join(poll_article).where(poll_article.c.article_id == article_id)
+    return polls.join(poll_article).where(poll_article.c.article_id == article_id)
 
 
 def _get_locked(session: Session, poll_id: uuid.UUID) -> Poll:

@@ -8,10 +8,10 @@ from pollsvc.articles.models import Site
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll
 from pollsvc.polls.reading import read_poll
-from pollsvc.polls.schemas import PollSchema, TallySchema, VoteSchema
+from pollsvc.polls.schemas import ArticlePollsSchema, PollSchema, TallySchema, VoteSchema
 from pollsvc.polls.tallies import read_tally
 from tests.conftest import NOW
-from tests.factories import cast, make_poll, make_voter_token
+from tests.factories import ARTICLE_URL, cast, make_poll, make_voter_token
 from tests.polls.http import told, vote
 
 
@@ -40,6 +40,12 @@ class TestLeanAnswers:
 
         assert answer == PollSchema().dump(read_poll(session, rich_poll.id, NOW))
         assert answer["consent_text"] is not None
+
+    def test_polls_of_an_article(self, client: FlaskClient, session: Session, rich_poll: Poll) -> None:
+        answer = told(client.get(f"/v1/articles/polls?article_url={ARTICLE_URL}"))
+
+        items = [read_poll(session, rich_poll.id, NOW)]
+        assert answer == ArticlePollsSchema().dump({"items": items})
 
     def test_results(self, client: FlaskClient, session: Session, keys: Keys, rich_poll: Poll) -> None:
         response = client.get(

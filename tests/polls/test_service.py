@@ -59,7 +59,7 @@ class TestCreatePoll:
     def test_article_may_have_several_polls(self, session: Session, site: Site) -> None:
         polls = [make_poll(session), make_poll(session)]
 
-        assert list_article_polls(session, ARTICLE_URL) == polls
+        assert list_article_polls(session, ARTICLE_URL) == [poll.id for poll in polls]
 
     @pytest.mark.parametrize(
         ("urls", "field"),
@@ -266,14 +266,14 @@ class TestListArticlePolls:
         here = [make_poll(session), make_poll(session, article_urls=[f"{ORIGIN}/other", ARTICLE_URL])]
         make_poll(session, article_urls=[f"{ORIGIN}/other"])
 
-        assert list_article_polls(session, f"{ARTICLE_URL}?utm_source=mail") == here
+        assert list_article_polls(session, f"{ARTICLE_URL}?utm_source=mail") == [poll.id for poll in here]
 
     def test_withdrawn_is_left_out_and_closed_is_not(self, session: Session, poll: Poll) -> None:
         closed = make_poll(session)
         close_poll(session, closed.id, actor=ACTOR, now=NOW)
         withdraw_poll(session, poll.id, actor=ACTOR, now=NOW)
 
-        assert list_article_polls(session, ARTICLE_URL) == [closed]
+        assert list_article_polls(session, ARTICLE_URL) == [closed.id]
 
     def test_article_without_a_row_has_none_and_gets_no_row(self, session: Session, site: Site) -> None:
         assert list_article_polls(session, ARTICLE_URL) == []
