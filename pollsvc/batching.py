@@ -127,15 +127,16 @@ class Batcher(Generic[Item, Answer]):
 
     def _lead(self, leader: _Waiting[Item, Answer]) -> None:
         """Work off a batch that holds the leader's item, then let the next one lead."""
-        self._gather()
-        batch = self._take()
+        batch: list[_Waiting[Item, Answer]] = []
         try:
+            self._gather()
+            batch = self._take()
             left = self._patience - (time.monotonic() - batch[0].came_at)
             answers = self._work([each.item for each in batch], max(0.0, left))
             for each, answer in zip(batch, answers, strict=True):
                 each.answer = answer
         except BaseException as error:  # noqa: BLE001 (whoever waits must hear of it, whatever it is)
-            for each in batch:
+            for each in batch or [leader]:
                 each.error = error
         with self._guard:
             if self._queue:

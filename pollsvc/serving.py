@@ -7,6 +7,7 @@ twice within seconds, and a reader's vote must not depend on why the last worker
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,8 @@ def serve(
     metrics_folder = tempfile.mkdtemp(prefix="pollsvc-metrics-", dir=memory)
     # Before the application imports prometheus_client, which looks for it once.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+    # Services beside each other, each in a container perhaps, begin at different processors.
+    first = secrets.randbelow(1_024) if is_pinned else None
     try:
         make_app = load()
         if settings.metrics_port:
@@ -151,7 +155,7 @@ def serve(
             # Its warnings call 8 threads too many on a small machine; we measured that they are not.
             log_level=LogLevels.error,
         ).serve(
-            target_loader=partial(_begin_worker, make_app, settings, os.getpid(), is_pinned),
+            target_loader=partial(_begin_worker, make_app, settings, os.getpid(), first),
             wrap_loader=False,
         )
     finally:
@@ -159,10 +163,10 @@ def serve(
 
 
 def _begin_worker(
-    make_app: AppFactory, settings: Settings, parent: int, is_pinned: bool, place: int, /
+    make_app: AppFactory, settings: Settings, parent: int, first: int | None, place: int, /
 ) -> WSGIApplication:
-    if is_pinned:
-        _stay_on_one_processor(place + parent)
+    if first is not None:
+        _stay_on_one_processor(first + place)
     # A fork has its parent's handlers, which would only note a signal that comes before granian's own are set.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -179,8 +183,10 @@ def _stay_on_one_processor(number: int) -> None:
     time, which costs more than it brings; more processors are used by more workers.
     """
     if hasattr(os, "sched_setaffinity"):  # Linux
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {allowed[number % len(allowed)]})
+        # Where a sandbox forbids it, the kernel decides as ever.
+        with suppress(OSError):
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {allowed[number % len(allowed)]})
 
 
 def _end_with(parent: int) -> None:

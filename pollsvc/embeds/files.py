@@ -33,6 +33,15 @@ _FILES = {
 }
 
 
+_versions = {name: sha256(body).hexdigest()[:16] for name, (body, _) in _FILES.items()}
+
+
+@blueprint.app_template_global()
+def file_url(name: str) -> str:
+    """Where one of our own pages finds a file: an address that changes with its content, so that it may be kept for ever."""
+    return f"/embed/{name}?v={_versions[name]}"
+
+
 @blueprint.get("/embed.js")
 @public
 def show_script() -> Response:
@@ -47,7 +56,7 @@ def show_file(name: str) -> Response:
     if name not in _FILES:
         raise NotFound
     body, kind = _FILES[name]
-    static_file()
+    static_file(is_forever=request.args.get("v") == _versions[name])
     response = Response(body, content_type=kind)
     response.set_etag(sha256(body).hexdigest()[:32])
     response.make_conditional(request)

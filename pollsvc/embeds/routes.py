@@ -125,6 +125,7 @@ def submit_correction(form: PlainForm) -> Response:
     if form.errors or not is_known:
         return page.form(form, is_foreign=not is_known)
     facts = {name: form.values[name] for name in ("article_url", "name", "email", "message", "quote")}
+    db.session.commit()
     correction = corrections.submit_correction(
         db.writing, keys(), **facts, is_suspect=form.is_suspect, now=now()
     )
@@ -158,6 +159,8 @@ def _admit(origins: list[str]) -> bool:
 
 def _vote(page: PollPage, form: PlainForm) -> Vote:
     choices, poll_id = sorted(form.values["choices"]), page.poll.id
+    # What was read stays; its connection goes back, or as many forms as there are connections would wait for each other.
+    db.session.commit()
     ballot = ballots.new_ballot(keys(), poll_id=poll_id, choices=choices, voter=page.reader.voter, now=now())
     outcome = ballot_box().cast(ballot).outcome
     VOTES.labels(outcome).inc()
@@ -175,6 +178,7 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
     suspect = form.is_suspect
     try:
         fields = consent_fields(poll, form)
+        db.session.commit()
         record_consent(
             db.writing, keys(), **fields, origin=request.headers.get("Origin"), is_suspect=suspect, now=now()
         )

@@ -76,13 +76,15 @@ class WindowStorage(Storage):
         """Count, in this order; what comes after a breach is not counted and left out."""
         found = []
         for hit in hits:
-            count = self.incr(hit.key, hit.seconds)
-            found.append(Window(hit.most, count, self.windows[hit.key][1]))
+            found.append(Window(hit.most, *self._count(hit.key, hit.seconds, 1)))
             if found[-1].is_breached:
                 break
         return found
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return self._count(key, expiry, amount)[0]
+
+    def _count(self, key: str, expiry: int, amount: int) -> tuple[int, float]:
         now = time.time()
         with self._lock:
             if now - self._swept_at > SWEEP:
@@ -93,7 +95,7 @@ class WindowStorage(Storage):
             if not now < ends_at <= now + expiry:
                 count, ends_at = 0, now + expiry
             self.windows[key] = (count + amount, ends_at)
-        return count + amount
+        return count + amount, ends_at
 
     def get(self, key: str) -> int:
         count, ends_at = self.windows.get(key, (0, 0.0))

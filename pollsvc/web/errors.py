@@ -85,6 +85,15 @@ class DatabaseUnavailable(Unavailable):
     detail = "The service is busy and nothing was stored. Send the same request again in a moment."
 
 
+class DatabaseCut(DatabaseUnavailable):
+    """The connection broke while something was under way: what became of it is not known."""
+
+    detail = (
+        "The connection to the database broke, and it is not known whether this was stored. "
+        "Send the same request again in a moment: a vote is counted once."
+    )
+
+
 @dataclass(frozen=True)
 class Problem:
     """What went wrong with a request, in the members of RFC 9457 and ours."""
@@ -140,9 +149,9 @@ def problem_of(error: Exception) -> Problem:
         return Problem(422, "invalid", INVALID, list(flatten(error.messages)))
     if isinstance(error, HTTPException):
         return _of_http(error)
-    if isinstance(error, OperationalError | InternalError | PoolTimeout) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    ):
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return _of_rule(DatabaseCut())
+    if isinstance(error, OperationalError | InternalError | PoolTimeout):
         return _of_rule(DatabaseUnavailable())
     return Problem(500, "internal", _DETAILS[500])
 

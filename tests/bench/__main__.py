@@ -6,6 +6,7 @@ same calls on a small and on a large database in turns. The status is 1 when slo
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from tests.bench import grown, growth, hot, machine, proxied, report
 from tests.bench.load import generator
 from tests.bench.rows import Row
 from tests.bench.setups import ROOT, SETUPS, Setup
+from tests.nginx import program
 
 PARTS = ("hot", "proxied", "growth")
 
@@ -51,10 +53,14 @@ def main(
 ) -> None:
     """Measure, print a table, and keep the figures. The status says whether counts agree, not whether goals are met."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    wanted = parts or PARTS
+    if shutil.which("wrk") is None:
+        raise click.ClickException("This needs wrk (Debian: apt-get install wrk).")
+    if "proxied" in wanted and program() is None:
+        raise click.ClickException("The part behind nginx needs it (Debian: apt-get install nginx-light).")
     facts = {**machine.describe(), "load by": generator()}
     rows: list[Row] = []
     is_sound = True
-    wanted = parts or PARTS
     for name in databases or SETUPS if "hot" in wanted else ():
         setup = SETUPS[name]
         setup = Setup(setup.name, workers or setup.workers, threads or setup.threads, tried)

@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 
+from pollsvc.db import PLAN_BY_KEY
 from pollsvc.polls import statements
 from tests.bench.load import Figures
 from tests.bench.rows import Row
@@ -44,7 +45,7 @@ def _measure(service: Running, poll_id: uuid.UUID, ballots: int, *, clients: int
     command = [str(service.postgres.program("pgbench")), "--no-vacuum", "--protocol=prepared", "--jobs=2"]
     command += [f"--client={clients}", f"--time={seconds:.0f}", f"--file={file}"]
     command += ["--log", f"--log-prefix={log}", *service.postgres.address("bench")]
-    environment = {**os.environ, "PGOPTIONS": "-c synchronous_commit=on"}
+    environment = {**os.environ, "PGOPTIONS": f"-c synchronous_commit=on {PLAN_BY_KEY}"}
     subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     # Each line of the log: client, transaction, microseconds, file, time.
     took = sorted(

@@ -61,7 +61,18 @@ def main(database: str, clients: int, seconds: int) -> None:
 def sample(pid: int, seconds: int, file: Path) -> list[str]:
     """Watch a process, and give a line for each stack that was seen, with its number behind it."""
     program = Path(sys.executable).with_name("py-spy")
-    options = ["--gil", "--rate", "400", "--duration", str(seconds), "--format", "raw", "--output", str(file)]
+    options = [
+        "--gil",
+        "--nonblocking",
+        "--rate",
+        "400",
+        "--duration",
+        str(seconds),
+        "--format",
+        "raw",
+        "--output",
+        str(file),
+    ]
     subprocess.run([program, "record", "--pid", str(pid), *options], check=True, capture_output=True)
     return file.read_text().splitlines()
 
