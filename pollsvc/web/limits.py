@@ -70,8 +70,6 @@ class OneTripLimiter(Limiter):
 
         :returns: name, length in seconds and window of each that was counted.
         """
-        if not wanted:
-            return []
         storage = cast("WindowStorage | SteadyRedisStorage", self.storage)
         windows = storage.hit_all(
             [Hit(item.key_for(key, name), item.get_expiry(), item.amount) for name, item, key in wanted]
