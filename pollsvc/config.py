@@ -186,7 +186,9 @@ class Settings:
         _port,
     )
     log_level: str = _setting("debug, info, warning or error.", _log_level, "info")
-    database_pool: int = _setting("Database connections of one process at the most.", _whole, 16)
+    database_pool: int = _setting(
+        "Database connections of one process at the most, beside 4 for votes and results.", _whole, 16
+    )
     limit_staff: str = _setting("Newsroom calls per API token.", _limit, "1200/minute")
     limit_voters: str = _setting("New voter tokens per network.", _limit, "600/minute")
     limit_votes: str = _setting("Votes per network.", _limit, "600/minute")

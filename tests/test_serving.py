@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.db import Installation
 from pollsvc.keys import Keys
+from pollsvc.serving import _stay_on_one_processor
 from tests.conftest import ENVIRON
 from tests.databases import SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import ARTICLE_URL, make_poll, make_site, make_token, make_voter_token
@@ -90,6 +91,35 @@ def call(url: str, body: object = None, **headers: str) -> tuple[int, Any]:
 class TestWorkers:
     def test_they_are_direct_children(self, server: LiveServer) -> None:
         assert len(children_of(server.process.pid)) == 2
+
+    def test_each_stays_on_one_processor_and_not_on_the_same(self, server: LiveServer) -> None:
+        allowed = os.sched_getaffinity(0)
+
+        bound = [os.sched_getaffinity(pid) for pid in children_of(server.process.pid)]
+
+        assert [len(each) for each in bound] == [1, 1]
+        assert len(set.union(*bound)) == min(2, len(allowed))
+        assert os.sched_getaffinity(server.process.pid) == allowed
+
+    @on_sqlite
+    def test_the_kernel_decides_where_they_are_not_pinned(
+        self, live_server: Callable[..., LiveServer]
+    ) -> None:
+        free = live_server("--no-pin")
+
+        assert [os.sched_getaffinity(pid) for pid in children_of(free.process.pid)] == [
+            os.sched_getaffinity(0)
+        ]
+
+    def test_a_sandbox_that_forbids_it_is_no_reason_to_fail(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def forbid(*_: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(os, "sched_setaffinity", forbid)
+
+        _stay_on_one_processor(0)
+
+        assert os.sched_getaffinity(0)
 
     def test_a_killed_one_is_replaced(self, server: LiveServer) -> None:
         before = children_of(server.process.pid)

@@ -1,5 +1,6 @@
 """Scripts, styles, the demo article and its pages."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,17 @@ class TestFiles:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Set-Cookie" not in answer.headers
+
+    def test_of_our_own_pages_may_be_kept_for_ever(self, app: Flask, client: FlaskClient) -> None:
+        page = client.get("/embed/polls/not-a-poll").text
+        (address,) = re.findall(r'href="(/embed/page\.css\?v=[0-9a-f]{16})"', page)
+
+        assert client.get(address).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+
+    def test_by_the_version_of_another_release_are_not_kept_for_ever(self, client: FlaskClient) -> None:
+        answer = client.get(f"/embed/page.css?v={'0' * 16}")
+
+        assert answer.headers["Cache-Control"] == "public, max-age=300"
 
     def test_are_not_sent_again_to_who_has_them(self, client: FlaskClient) -> None:
         tag = client.get("/embed.js").headers["ETag"]

@@ -27,6 +27,19 @@ from pollsvc.web.errors import STATUSES, flatten, problem_of
 
 class TestProblemOf:
     @pytest.mark.parametrize(
+        ("is_cut", "sentence"),
+        [(False, "nothing was stored"), (True, "it is not known whether this was stored")],
+        ids=["busy", "cut"],
+    )
+    def test_database_that_fails_is_told_as_far_as_it_is_known(self, is_cut: bool, sentence: str) -> None:
+        error = sa.OperationalError("", {}, Exception(), connection_invalidated=is_cut)
+
+        problem = problem_of(error)
+
+        assert (problem.status, problem.code) == (503, "database_unavailable")
+        assert sentence in problem.detail
+
+    @pytest.mark.parametrize(
         ("error", "status", "code"),
         [
             (Invalid(), 422, "invalid"),
