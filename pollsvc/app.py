@@ -30,7 +30,7 @@ from pollsvc.polls.lookups import Lookups
 from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
-from pollsvc.web import api, errors, forms, guards, headers, health, limits, logs, metrics, openapi
+from pollsvc.web import admission, api, errors, forms, guards, headers, health, limits, logs, metrics, openapi
 from pollsvc.web.origins import RememberedOrigins
 from pollsvc.web.state import Actor, State
 
@@ -48,10 +48,11 @@ class Service(Flask):
         return func
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, places: int | None = None) -> Flask:
     """Make the application. Opens no connection: the first request does.
 
     :param settings: read from the environment where left out.
+    :param places: requests that are worked on at once; left out, as many as the server has threads for.
     :raises ConfigError: if a setting is missing or wrong.
     """
     settings = settings or Settings.from_environ(os.environ)
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             observe=metrics.BATCH.observe,
         )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
-    limiter = _wire_edge(app, settings)
+    limiter = _wire_edge(app, settings, places)
     _wire_routes(app)
     limits.apply_limits(app, limiter)
     box: BallotBox = app.extensions["pollsvc.ballot_box"]
@@ -101,11 +102,13 @@ def create_checked_app() -> Flask:
     return app
 
 
-def _wire_edge(app: Flask, settings: Settings) -> Limiter:
-    # In this order before a request: its id and clock, who may call, its body's size; then, around the view, what is
+def _wire_edge(app: Flask, settings: Settings, places: int | None) -> Limiter:
+    # In this order before a request: its id and clock, whether there is a place for it, who may call, its body's size; then, around the view, what is
     # left of the limits. After it in the opposite order, so that what is logged is what was sent.
     logs.register(app)
     headers.register(app)
+    if places:
+        admission.register(app, places)
     app.before_request(guards.enforce)
     app.before_request(api.refuse_unreadable_bodies)
     errors.register(app)

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pollsvc.errors import Unavailable
 
@@ -188,3 +188,30 @@ class Batcher(Generic[Item, Answer]):
                         taken.add(each.key)
             self._queue.extendleft(reversed(later))
             return batch
+
+
+class Lines(Generic[Item, Answer]):
+    """A :class:`Batcher` for each thing that is waited for, for as long as somebody does.
+
+    :param options: of each batcher.
+    """
+
+    def __init__(self, work: Callable[[Sequence[Item], float], Sequence[Answer]], **options: Any) -> None:
+        self._work = work
+        self._options = options
+        self._guard = threading.Lock()
+        self._lines: dict[Hashable, Batcher[Item, Answer]] = {}
+        self._standing: Counter[Hashable] = Counter()
+
+    def run(self, line: Hashable, item: Item) -> Answer:
+        """Have an item worked off in its line, as :meth:`Batcher.run` does."""
+        with self._guard:
+            self._standing[line] += 1
+            batcher = self._lines.setdefault(line, Batcher(self._work, **self._options))
+        try:
+            return batcher.run(item)
+        finally:
+            with self._guard:
+                self._standing[line] -= 1
+                if not self._standing[line]:
+                    del self._standing[line], self._lines[line]

@@ -89,7 +89,7 @@ def main() -> None:
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @click.option(
-    "--threads", default=16, show_default=True, type=click.IntRange(1, 256), help="Threads of each process."
+    "--threads", default=64, show_default=True, type=click.IntRange(1, 256), help="Requests at once in each."
 )
 @click.option(
     "--pin/--no-pin", "is_pinned", default=True, show_default=True, help="Keep each process on one processor."
@@ -98,8 +98,7 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) 
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     own = f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
-    # Votes and results have connections of their own, and a newsroom call holds two for a moment only.
-    settings = _settings({PREFIX + "PUBLIC_URL": own, PREFIX + "DATABASE_POOL": str(threads)})
+    settings = _settings({PREFIX + "PUBLIC_URL": own})
     address = serving.free_address(host, port)
     if state_of(settings) == "empty":
         # A first run needs no command of its own; a database with content is only changed when asked for.

@@ -224,7 +224,7 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
         options = connection.get_execution_options()
         patience = options.get("sqlite_patience")
         if patience is not None:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={patience * 1000}")
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("sqlite_write") else "BEGIN")
         finally:

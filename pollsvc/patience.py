@@ -49,6 +49,13 @@ def hurried(engine: sa.Engine) -> Iterator[sa.Connection]:
                 connection.exec_driver_sql("RESET lock_timeout")
 
 
+def wait_at_most(connection: sa.Connection, seconds: float) -> None:
+    """Wait for a lock no longer than this until the transaction ends; PostgreSQL's only, SQLite waits when one begins."""
+    if connection.dialect.name == "postgresql":
+        # Zero would mean for ever.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {max(1, int(seconds * 1000))}")
+
+
 def lift_patience(session: Session) -> None:
     """Let the statements of this transaction take as long as they need: for commands that no reader waits for."""
     if session.get_bind().dialect.name == "postgresql":

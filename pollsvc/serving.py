@@ -31,11 +31,13 @@ from pollsvc.config import ConfigError, Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    #: Makes the application of one worker.
-    AppFactory = Callable[[Settings], WSGIApplication]
+    #: Makes the application of one worker, which works on so many requests at once.
+    AppFactory = Callable[[Settings, int], WSGIApplication]
 
 #: Seconds for requests under way when the service is told to stop; the whole stop stays below 10.
 DRAIN = 8
+#: Threads of each worker beside those that work: for what may be asked at any time, and to turn others away.
+SPARE_THREADS = 8
 #: Seconds between two looks at the workers: a dead one is noticed, and a signal heeded, this fast.
 WATCH = 0.1
 #: A worker that lived for so many seconds was well; its death is no reason to wait before the next one.
@@ -124,6 +126,7 @@ def serve(
     :param load: imports the application and gives its factory. Called once and here, so that a worker is a fork with
         everything imported, up within a fifth of a second; the factory is called in each worker.
     :param address: see :func:`free_address`.
+    :param threads: requests that each worker works on at once.
     :param is_pinned: whether each worker stays on one processor.
     """
     # In memory where there is such a folder: each worker maps these files, and a full disk under one would kill it.
@@ -143,7 +146,7 @@ def serve(
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            blocking_threads=threads,
+            blocking_threads=threads + SPARE_THREADS,
             backlog=8192,
             backpressure=4000,
             # HTTP/2 would let bodies come without their length.
@@ -152,10 +155,10 @@ def serve(
             http1_settings=HTTP1Settings(header_read_timeout=5000),
             websockets=False,
             workers_kill_timeout=DRAIN,
-            # Its warnings call 8 threads too many on a small machine; we measured that they are not.
+            # Its warnings call so many threads too many on a small machine; we measured that they are not.
             log_level=LogLevels.error,
         ).serve(
-            target_loader=partial(_begin_worker, make_app, settings, os.getpid(), first),
+            target_loader=partial(_begin_worker, partial(make_app, settings, threads), os.getpid(), first),
             wrap_loader=False,
         )
     finally:
@@ -163,7 +166,7 @@ def serve(
 
 
 def _begin_worker(
-    make_app: AppFactory, settings: Settings, parent: int, first: int | None, place: int, /
+    make_app: Callable[[], WSGIApplication], parent: int, first: int | None, place: int, /
 ) -> WSGIApplication:
     if first is not None:
         _stay_on_one_processor(first + place)
@@ -173,7 +176,7 @@ def _begin_worker(
     # A closed terminal tells everybody; the parent then tells us, and we may finish what is under way.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    return make_app(settings)
+    return make_app()
 
 
 def _stay_on_one_processor(number: int) -> None:

@@ -14,6 +14,7 @@ from pollsvc.embeds.snippets import correction_html, poll_html
 from pollsvc.polls.models import Poll
 from pollsvc.polls.reading import read_poll
 from pollsvc.polls.schemas import PollSchema
+from pollsvc.web.admission import at_any_time
 from pollsvc.web.guards import public
 from pollsvc.web.headers import public_read, static_file
 from pollsvc.web.state import now
@@ -43,6 +44,7 @@ def file_url(name: str) -> str:
 
 
 @blueprint.get("/embed.js")
+@at_any_time
 @public
 def show_script() -> Response:
     """The script of the elements."""
@@ -50,6 +52,7 @@ def show_script() -> Response:
 
 
 @blueprint.get("/embed/<name>")
+@at_any_time
 @public
 def show_file(name: str) -> Response:
     """A script, a style sheet or a picture."""

@@ -6,21 +6,20 @@ Each reader is answered after the commit that holds their ballot, never before i
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from pollsvc.batching import Batcher
-from pollsvc.patience import PATIENCE, again_if_cut, hurried
+from pollsvc.batching import Batcher, Lines, WaitedTooLong
+from pollsvc.patience import PATIENCE, again_if_cut, hurried, wait_at_most
 from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
-from pollsvc.polls.statements import insert_ballots
+from pollsvc.polls.statements import insert_ballots, insert_ballots_of_poll
 from pollsvc.polls.tallies import Standing, read_standings
 from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
 
@@ -41,12 +40,15 @@ class Cast:
     standing: Standing | None
 
 
+_Answer = tuple[Verdict | None, Standing | None]
+
+
 class BallotBox:
     """Takes the ballots of one process.
 
     :param voting: the engine that batches are committed on.
     :param reading: the engine that reads.
-    :param waiting: the engine for votes by themselves, which may have to wait for an editor.
+    :param waiting: the engine for votes that may have to wait for an editor.
     :param observe: is told how many ballots each batch had.
     """
 
@@ -56,10 +58,14 @@ class BallotBox:
         self._voting = voting
         self._waiting = waiting
         self._reading = reading
-        self._stuck: set[Hashable] = set()
         self._observe = observe
         # Two ballots of one voter are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
+        self._lines = Lines(self._commit_line, key=_voter_and_poll, patience=PATIENCE)
+        #: Whether the last batch waited in vain for a lock on something that all votes need.
+        self._is_stuck = False
+        #: Polls whose line waited in vain.
+        self._stuck_polls: set[uuid.UUID] = set()
 
     def expecting(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a view that votes, outside of everything: while it runs, a batch under way may wait for its ballot."""
@@ -77,23 +83,69 @@ class BallotBox:
         :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
         """
         verdict, standing = self._batcher.run(ballot)
+        if _is_held(verdict):
+            verdict, standing = self._wait_in_line(ballot)
+        elif ballot.poll_id in self._stuck_polls:
+            self._stuck_polls.discard(ballot.poll_id)
         outcome = settled(ballot, verdict)
-        if outcome is not None:
-            self._stuck.discard(ballot.poll_id)
-            return Cast(outcome, standing)
-        # What is left has to wait for an editor, was overtaken, or changes an earlier ballot: each by itself.
-        with self._connect(self._waiting, ballot.poll_id) as connection, Session(connection) as session:
-            outcome = cast_vote(session, ballot)
-            session.commit()
-        return Cast(outcome, self._read([ballot.poll_id]).get(ballot.poll_id))
+        if outcome is None:
+            # It was overtaken, changes an earlier ballot, or cannot be stored: each by itself.
+            with self._waiting.connect() as connection, Session(connection) as session:
+                outcome = cast_vote(session, ballot)
+                session.commit()
+            standing = self._read([ballot.poll_id]).get(ballot.poll_id)
+        return Cast(outcome, standing)
 
-    def _commit(
-        self, ballots: Sequence[NewBallot], patience: float
-    ) -> list[tuple[Verdict | None, Standing | None]]:
+    def _commit(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
+        # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
+        return self._answer(ballots, partial(again_if_cut, partial(self._insert, ballots, patience)))
+
+    def _insert(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
+        # Who has waited for their turn already does not wait as long again for SQLite's one lock.
+        patient = self._voting.execution_options(sqlite_patience=patience)
+        # Where the last batch waited in vain, the next one has little patience: whoever waits holds a thread, and those
+        # who wait for that thread have waited as long.
+        try:
+            with (
+                hurried(self._voting) if self._is_stuck else patient.connect() as connection,
+                connection.begin(),
+            ):
+                verdicts = insert_ballots(connection, ballots, draw_slot())
+        except OperationalError as error:
+            self._is_stuck = not error.connection_invalidated
+            raise
+        self._is_stuck = False
+        return verdicts
+
+    def _wait_in_line(self, ballot: NewBallot) -> _Answer:
+        """Wait for whoever has the poll to himself: of those that do, one waits in the database, on behalf of all."""
+        if ballot.poll_id in self._stuck_polls:
+            # Others have waited, in vain, for as long as this reader could. Each new vote looks again.
+            raise WaitedTooLong
+        return self._lines.run(ballot.poll_id, ballot)
+
+    def _commit_line(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
+        return self._answer(ballots, partial(self._insert_late, ballots, patience))
+
+    def _insert_late(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
+        poll_id = ballots[0].poll_id
+        if poll_id in self._stuck_polls:
+            raise WaitedTooLong
+        try:
+            with self._waiting.connect() as connection, connection.begin():
+                wait_at_most(connection, patience)
+                return insert_ballots_of_poll(connection, ballots, draw_slot())
+        except OperationalError as error:
+            if not error.connection_invalidated:
+                self._stuck_polls.add(poll_id)
+            raise
+
+    def _answer(
+        self, ballots: Sequence[NewBallot], insert: Callable[[], list[Verdict | None]]
+    ) -> list[_Answer]:
         self._observe(len(ballots))
         try:
-            # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
-            verdicts = again_if_cut(partial(self._insert, ballots, patience))
+            verdicts = insert()
         except (DataError, IntegrityError):
             # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
             return [(_BY_ITSELF, None)] * len(ballots)
@@ -102,30 +154,6 @@ class BallotBox:
             (verdict, standings.get(ballot.poll_id))
             for ballot, verdict in zip(ballots, verdicts, strict=True)
         ]
-
-    def _insert(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
-        # Who has waited for their turn already does not wait as long again for SQLite's one lock.
-        voting = self._voting.execution_options(sqlite_patience=max(1, round(patience)))
-        with self._connect(voting, None) as connection, connection.begin():
-            return insert_ballots(connection, ballots, draw_slot())
-
-    @contextmanager
-    def _connect(self, engine: Engine, part: Hashable) -> Iterator[Connection]:
-        """Connect, with little patience where the last one waited for a lock in vain.
-
-        Whoever waits holds a thread, and those who wait for that thread have waited as long. Were they to begin with
-        fresh patience, the last of them would be answered after a multiple of it.
-
-        :param part: what was waited for: a poll, or None for the whole database.
-        """
-        try:
-            with hurried(engine) if part in self._stuck else engine.connect() as connection:
-                yield connection
-        except OperationalError as error:
-            if not error.connection_invalidated:
-                self._stuck.add(part)
-            raise
-        self._stuck.discard(part)
 
     def _read(self, poll_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Standing]:
         try:
@@ -139,3 +167,8 @@ class BallotBox:
 
 def _voter_and_poll(ballot: NewBallot) -> tuple[uuid.UUID, bytes]:
     return ballot.poll_id, ballot.voter_key
+
+
+def _is_held(verdict: Verdict | None) -> bool:
+    """Whether somebody has the ballot's poll to himself."""
+    return verdict is not None and verdict.gate == BUSY and verdict is not _BY_ITSELF

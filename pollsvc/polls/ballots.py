@@ -15,7 +15,7 @@ from pollsvc.errors import Conflict, Invalid, Unavailable, one_field
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot
 from pollsvc.polls.service import PollNotFound, PollWithdrawn
-from pollsvc.polls.statements import change_ballot, insert_ballot
+from pollsvc.polls.statements import change_ballot, insert_ballots_of_poll
 from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
 from pollsvc.voters.service import Voter, voter_key
 
@@ -94,7 +94,7 @@ def cast_vote(session: Session, ballot: NewBallot) -> Outcome:
     :raises AlreadyVoted: if the reader's ballot holds something else and may not be changed.
     """
     for _ in range(TRIES):
-        verdict = insert_ballot(session.connection(), ballot, draw_slot())
+        [verdict] = insert_ballots_of_poll(session.connection(), [ballot], draw_slot())
         if outcome := settled(ballot, verdict):
             return outcome
         if verdict and verdict.previous is not None:

@@ -166,11 +166,13 @@ def insert_ballots(
     return _verdicts(connection, CAST_TRYING, ballots, slot)
 
 
-def insert_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
-    """The same for one ballot, which waits for whoever has its poll to himself."""
+def insert_ballots_of_poll(
+    connection: sa.Connection, ballots: Sequence[NewBallot], slot: int
+) -> list[Verdict | None]:
+    """The same for ballots of one poll, which wait for whoever has it to himself."""
     if connection.dialect.name == "sqlite":
-        return stepwise.insert_ballots(connection, [ballot], slot)[0]
-    return _verdicts(connection, _CAST_WAITING, [ballot], slot)[0]
+        return stepwise.insert_ballots(connection, ballots, slot)
+    return _verdicts(connection, _CAST_WAITING, ballots, slot)
 
 
 def change_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:

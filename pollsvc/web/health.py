@@ -8,6 +8,7 @@ import marshmallow as ma
 from flask import Response, current_app
 
 from pollsvc.web import metrics
+from pollsvc.web.admission import at_any_time
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.guards import bearer_actor, public, staff
 from pollsvc.web.limits import limited
@@ -33,6 +34,7 @@ class ReadySchema(ma.Schema):
 
 @blp.get("/healthz")
 @blp.response(200, AliveSchema)
+@at_any_time
 @public
 def alive() -> dict[str, str]:
     """Whether the process answers; asks nothing of other parts."""

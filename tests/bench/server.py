@@ -10,7 +10,7 @@ import click
 from flask import Flask
 
 from pollsvc import serving
-from pollsvc.config import PREFIX, Settings
+from pollsvc.config import Settings
 
 NOOP = "/v1/bench/noop"
 BARE = "/v1/bench/bare"
@@ -37,7 +37,7 @@ def main(
     """Serve as `pollsvc serve` does, or with what was tried and left."""
     if switch_interval is not None:
         sys.setswitchinterval(switch_interval)
-    settings = Settings.from_environ({PREFIX + "DATABASE_POOL": str(threads), **os.environ})
+    settings = Settings.from_environ(os.environ)
     address = serving.free_address(host, port)
     make_loader = partial(load, linger)
     serving.serve(
@@ -51,7 +51,7 @@ def main(
     )
 
 
-def load(linger: float | None) -> Callable[[Settings], Flask]:
+def load(linger: float | None) -> Callable[[Settings, int], Flask]:
     """Give a factory of the application with the yardsticks."""
     # Imported here, as the command does: `serving` has something to set before.
     from pollsvc.app import create_app  # noqa: PLC0415
@@ -60,8 +60,8 @@ def load(linger: float | None) -> Callable[[Settings], Flask]:
     if linger is not None:
         ballot_box.LINGER = linger
 
-    def make(settings: Settings) -> Flask:
-        application = create_app(settings)
+    def make(settings: Settings, places: int) -> Flask:
+        application = create_app(settings, places)
         mount_noop(application)
         mount_bare(application)
         return application

@@ -41,8 +41,8 @@ class Setup:
 
 
 SETUPS = {
-    "sqlite": Setup("SQLite", 1, 16),
-    "postgresql": Setup("PostgreSQL + Redis", 2, 16),
+    "sqlite": Setup("SQLite", 1, 64),
+    "postgresql": Setup("PostgreSQL + Redis", 2, 64),
 }
 
 

@@ -19,7 +19,9 @@ from tests.redis_server import RedisServer
 
 #: So many that the load, which comes from one address, is counted and not refused.
 PLENTY = "1000000000/minute"
-WORKERS, THREADS = 2, 8
+#: As `serve` has them.
+THREADS = 64
+WORKERS = 2
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,17 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.polls.models import Poll, TallySlot
-from pollsvc.polls.statements import change_ballot, insert_ballot
+from pollsvc.polls.statements import change_ballot, insert_ballots_of_poll
 from pollsvc.polls.verdicts import NewBallot, Verdict
 from tests.conftest import NOW
 from tests.factories import make_poll
 from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots
 
 Write = Callable[[sa.Connection, NewBallot, int], Verdict | None]
+
+
+def insert_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
+    return insert_ballots_of_poll(connection, [ballot], slot)[0]
 
 
 def ballot(poll: Poll, choices: list[int], **changes: Any) -> NewBallot:

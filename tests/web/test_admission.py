@@ -1,0 +1,127 @@
+"""One request more than a process has places for."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask
+
+from pollsvc.web.admission import Admission, Overloaded
+from pollsvc.web.guards import public
+from tests.processes import wait_until
+from tests.web.problems import read_problem
+
+SECONDS = 20.0
+
+
+class TestAdmission:
+    def test_lets_in_as_many_as_there_are_places(self) -> None:
+        admission = Admission(2)
+
+        admission.enter()
+        admission.enter()
+
+        with pytest.raises(Overloaded):
+            admission.enter()
+
+    def test_a_place_that_is_left_is_free(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+
+        admission.leave()
+
+        admission.enter()
+
+    def test_who_comes_waits_for_a_place_for_a_moment(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(admission.enter)
+            wait_until(lambda: waiting.running())
+            admission.leave()
+
+            assert waiting.result(SECONDS) is None
+
+    def test_nobody_waits_where_the_one_before_waited_in_vain_until_one_gets_in(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        admission = Admission(1)
+        admission.enter()
+        with pytest.raises(Overloaded):
+            admission.enter()
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
+
+        with pytest.raises(Overloaded):
+            admission.enter()  # at once, or this test would take long
+
+        admission.leave()
+        admission.enter()
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(admission.enter)
+            wait_until(lambda: waiting.running())
+            assert not waiting.done()
+            admission.leave()
+            assert waiting.result(SECONDS) is None
+
+
+class TestFullProcess:
+    """An application with one place, which is taken."""
+
+    @pytest.fixture
+    def full(self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        application = make_app(places=1)
+        is_in, may_go = threading.Event(), threading.Event()
+
+        @application.get("/v1/slow")
+        @public
+        def slow() -> str:
+            is_in.set()
+            return str(may_go.wait(SECONDS))
+
+        with ThreadPoolExecutor(1) as threads:
+            answer = threads.submit(application.test_client().get, "/v1/slow")
+            assert is_in.wait(SECONDS)
+            yield application
+            may_go.set()
+            assert answer.result(SECONDS).status_code == 200
+        # It left its place.
+        assert application.test_client().get("/readyz").status_code == 200
+
+    def test_turns_programs_away_with_a_problem(self, full: Flask) -> None:
+        response = full.test_client().post("/v1/voters", json={})
+
+        problem = read_problem(response)
+        assert (problem["status"], problem["code"]) == (503, "overloaded")
+        assert response.headers["Retry-After"] == "2"
+
+    def test_turns_people_away_with_a_page(self, full: Flask) -> None:
+        response = full.test_client().get("/")
+
+        assert (response.status_code, response.mimetype) == (503, "text/html")
+        assert response.headers["Retry-After"] == "2"
+
+    @pytest.mark.parametrize("address", ["/healthz", "/embed.js", "/embed/widget.css"])
+    def test_answers_what_asks_nothing_of_other_parts(self, full: Flask, address: str) -> None:
+        assert full.test_client().get(address).status_code == 200
+
+    def test_a_refusal_takes_no_place(self, full: Flask) -> None:
+        for _ in range(3):
+            assert full.test_client().get("/readyz").status_code == 503
+
+
+def test_a_request_that_fails_leaves_its_place(make_app: Callable[..., Flask]) -> None:
+    application = make_app(places=1)
+
+    @application.get("/v1/fails")
+    @public
+    def fail() -> str:
+        raise RuntimeError
+
+    client = application.test_client()
+    assert [client.get("/v1/fails").status_code for _ in range(3)] == [500] * 3
+    assert client.get("/v1/nothing").status_code == 404
+    assert client.get("/readyz").status_code == 200
