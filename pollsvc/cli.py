@@ -89,7 +89,7 @@ def main() -> None:
 )
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Web processes.")
 @click.option(
-    "--threads", default=64, show_default=True, type=click.IntRange(1, 256), help="Requests at once in each."
+    "--threads", default=48, show_default=True, type=click.IntRange(1, 256), help="Requests at once in each."
 )
 @click.option(
     "--pin/--no-pin", "is_pinned", default=True, show_default=True, help="Keep each process on one processor."

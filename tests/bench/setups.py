@@ -41,8 +41,8 @@ class Setup:
 
 
 SETUPS = {
-    "sqlite": Setup("SQLite", 1, 64),
-    "postgresql": Setup("PostgreSQL + Redis", 2, 64),
+    "sqlite": Setup("SQLite", 1, 48),
+    "postgresql": Setup("PostgreSQL + Redis", 2, 48),
 }
 
 

@@ -20,7 +20,7 @@ from tests.redis_server import RedisServer
 #: So many that the load, which comes from one address, is counted and not refused.
 PLENTY = "1000000000/minute"
 #: As `serve` has them.
-THREADS = 64
+THREADS = 48
 WORKERS = 2
 
 
