@@ -119,9 +119,9 @@ class TestServe:
 
     def test_what_leaves_little_starts_with_a_note(self, postgres: PostgresServer, tmp_path: Path) -> None:
         url = postgres.create_database("crowded")
-        settings = {**ENVIRON, "POLLSVC_DATABASE_URL": url}
+        settings = {**ENVIRON, "POLLSVC_DATABASE_URL": url, "POLLSVC_DATABASE_POOL": "160"}
 
-        with LiveServer(settings, tmp_path, "--threads", "160") as server:
+        with LiveServer(settings, tmp_path) as server:
             told = server.stderr
 
         postgres.drop_database("crowded")

@@ -52,12 +52,14 @@ def _dress(response: Response) -> Response:
     add = response.headers.add
     add("X-Request-ID", g.request_id)
     add("X-Content-Type-Options", "nosniff")
-    add("Permissions-Policy", "camera=(), geolocation=(), microphone=(), browsing-topics=()")
     add("Content-Security-Policy", policy)
     if settings().is_production:
         add("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    # Not no-referrer: browsers would then send `Origin: null` with our own forms.
-    response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
+    if is_page:
+        # What only a document can do: data has neither scripts nor links.
+        add("Permissions-Policy", "camera=(), geolocation=(), microphone=(), browsing-topics=()")
+        # Not no-referrer: browsers would then send `Origin: null` with our own forms.
+        response.headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
     return response
 
 

@@ -16,11 +16,18 @@ class TestSecurity:
         headers = client.get(path).headers
 
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
-        assert "geolocation=()" in headers["Permissions-Policy"]
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "unsafe" not in headers["Content-Security-Policy"]
         assert "Set-Cookie" not in headers
+
+    @pytest.mark.parametrize("path", ["/", "/nothing"])
+    def test_a_page_has_no_powers_and_tells_others_its_origin_at_the_most(
+        self, client: FlaskClient, path: str
+    ) -> None:
+        headers = client.get(path).headers
+
+        assert headers["Referrer-Policy"] == "strict-origin-when-cross-origin"
+        assert "geolocation=()" in headers["Permissions-Policy"]
 
     def test_data_may_load_nothing(self, client: FlaskClient) -> None:
         policy = client.get("/v1/form-token").headers["Content-Security-Policy"]
