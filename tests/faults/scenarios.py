@@ -12,7 +12,7 @@ from tests.faults.scene import (
 )
 
 #: Fewer than the service, its administrator and readers of the table need, and more than the service's pools.
-FEW_CONNECTIONS = 40
+FEW_CONNECTIONS = 45
 
 SCENARIOS = (
     Scenario("web process killed (PostgreSQL)", on_postgresql, workers.kill_worker, may_drop=True),
