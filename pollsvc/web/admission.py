@@ -8,6 +8,7 @@ may be worked on: they turn away whom there is no place for, and go on answering
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,30 +29,52 @@ class Overloaded(Unavailable):
 
 
 class Admission:
-    """The places of a process.
+    """The places of a process, given in the order in which they were asked for.
 
     :param places: requests that are worked on at the same time.
     """
 
     def __init__(self, places: int) -> None:
-        self._places = threading.Semaphore(places)
+        self._guard = threading.Lock()
+        self._free = places
+        #: Those who wait for a place: each has a lock that is released when it gets one.
+        self._waiting: deque[threading.Lock] = deque()
+        #: Places that were left until now: what tells a process that is busy from one where nothing moves.
+        self._left = 0
         self._is_stuck = False
 
     def enter(self) -> None:
-        """Take a place; wait for one for a second, unless the one before waited in vain.
+        """Take a place, or wait for one while places become free.
 
-        :raises Overloaded: if there is none.
+        :raises Overloaded: if none became free within a second, or did not for the one before.
         """
-        is_in = self._places.acquire(blocking=False)
-        if not is_in and not self._is_stuck:
-            is_in = self._places.acquire(timeout=HURRY)
-        self._is_stuck = not is_in
-        if not is_in:
-            raise Overloaded
+        with self._guard:
+            if self._free:
+                self._free -= 1
+                return
+            if self._is_stuck:
+                raise Overloaded
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+            seen = self._left
+        while not turn.acquire(timeout=HURRY):
+            with self._guard:
+                if self._left == seen:
+                    self._waiting.remove(turn)
+                    self._is_stuck = True
+                    raise Overloaded
+                seen = self._left
 
     def leave(self) -> None:
-        """Give the place back."""
-        self._places.release()
+        """Give the place to the one that has waited longest."""
+        with self._guard:
+            self._left += 1
+            self._is_stuck = False
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 def at_any_time(view: View) -> View:

@@ -39,10 +39,45 @@ class TestAdmission:
 
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(admission.enter)
-            wait_until(lambda: waiting.running())
+            wait_until(lambda: len(admission._waiting) == 1)
             admission.leave()
 
             assert waiting.result(SECONDS) is None
+
+    def test_places_are_given_in_the_order_in_which_they_were_asked_for(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+        came: list[int] = []
+
+        def come(number: int) -> None:
+            admission.enter()
+            came.append(number)
+            admission.leave()
+
+        with ThreadPoolExecutor(5) as threads:
+            for number in range(5):
+                threads.submit(come, number)
+                wait_until(lambda: len(admission._waiting) == number + 1)  # noqa: B023 (asked at once)
+            admission.leave()
+
+        assert came == [0, 1, 2, 3, 4]
+
+    def test_who_waits_is_turned_away_when_nobody_has_left_for_a_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.05)
+        admission = Admission(1)
+        admission.enter()
+        before = threading.active_count()
+
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(admission.enter)
+            wait_until(lambda: len(admission._waiting) == 1)
+            second = threads.submit(admission.enter)
+            wait_until(lambda: len(admission._waiting) == 2)
+            admission.leave()  # the first has it now
+            assert first.result(SECONDS) is None
+            with pytest.raises(Overloaded):
+                second.result(SECONDS)
+        assert threading.active_count() == before
 
     def test_nobody_waits_where_the_one_before_waited_in_vain_until_one_gets_in(
         self, monkeypatch: pytest.MonkeyPatch
@@ -61,8 +96,7 @@ class TestAdmission:
         admission.enter()
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(admission.enter)
-            wait_until(lambda: waiting.running())
-            assert not waiting.done()
+            wait_until(lambda: len(admission._waiting) == 1)
             admission.leave()
             assert waiting.result(SECONDS) is None
 
