@@ -103,8 +103,9 @@ def create_checked_app() -> Flask:
 
 
 def _wire_edge(app: Flask, settings: Settings, places: int | None) -> Limiter:
-    # In this order before a request: its id and clock, whether there is a place for it, who may call, its body's size; then, around the view, what is
-    # left of the limits. After it in the opposite order, so that what is logged is what was sent.
+    # In this order before a request: its id and clock, whether there is a place for it, who may call, its body's size;
+    # then, around the view, what is left of the limits. After it in the opposite order, so that what is logged is what
+    # was sent.
     logs.register(app)
     headers.register(app)
     if places:

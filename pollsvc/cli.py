@@ -123,7 +123,7 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) 
     )
 
 
-def _load_app() -> Callable[[Settings], Flask]:
+def _load_app() -> Callable[[Settings, int], Flask]:
     # Imported here: the other commands do without, and `serving` has something to set before.
     from pollsvc.app import create_app  # noqa: PLC0415
 

@@ -132,6 +132,8 @@ class TestBallotBox:
             list(threads.map(vote, range(8)))
 
         # Two at the most wait in the database: the first, and who led the line after it.
-        assert 1 <= len([one for one in sent if "pg_advisory_xact_lock_shared" in one and "try" not in one]) <= 2
+        assert (
+            1 <= len([one for one in sent if "pg_advisory_xact_lock_shared" in one and "try" not in one]) <= 2
+        )
         session.rollback()
         assert counted_by_ballots(session, poll.id) == {}

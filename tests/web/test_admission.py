@@ -62,7 +62,9 @@ class TestAdmission:
 
         assert came == [0, 1, 2, 3, 4]
 
-    def test_who_waits_is_turned_away_when_nobody_has_left_for_a_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_who_waits_is_turned_away_when_nobody_has_left_for_a_moment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.05)
         admission = Admission(1)
         admission.enter()
