@@ -77,6 +77,7 @@ def create_app(settings: Settings | None = None, places: int | None = None) -> F
             voting=db.engines["voting"],
             reading=db.engines["looking"],
             waiting=db.engines["writing"],
+            most_waiting=max(1, settings.database_pool // 2),
             observe=metrics.BATCH.observe,
         )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)

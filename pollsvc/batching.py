@@ -35,12 +35,12 @@ class WaitedTooLong(Unavailable):
 class _Waiting(Generic[Item, Answer]):
     """An item in the queue, and the thread that waits for its answer."""
 
-    __slots__ = ("answer", "came_at", "error", "is_done", "item", "key", "wake")
+    __slots__ = ("answer", "error", "is_done", "item", "key", "until", "wake")
 
-    def __init__(self, item: Item, key: Hashable) -> None:
+    def __init__(self, item: Item, key: Hashable, until: float) -> None:
         self.item = item
         self.key = key
-        self.came_at = time.monotonic()
+        self.until = until
         self.answer: Answer
         self.error: BaseException | None = None
         self.is_done = False
@@ -57,7 +57,7 @@ class Batcher(Generic[Item, Answer]):
         every item of the batch has failed with that error.
     :param key: items of one key never share a batch, and are worked off in the order in which they came.
     :param most: items of a batch at the most.
-    :param patience: seconds that an item waits at the most until its batch begins.
+    :param patience: seconds that an item waits at the most until its batch begins, where it brings no end of its own.
     :param linger: seconds that a batch waits at the most for items that were announced.
     """
 
@@ -95,12 +95,14 @@ class Batcher(Generic[Item, Answer]):
         finally:
             self._come()
 
-    def run(self, item: Item) -> Answer:
+    def run(self, item: Item, until: float | None = None) -> Answer:
         """Have an item worked off, and give its answer.
 
+        :param until: when its patience ends, in seconds of the monotonic clock.
         :raises WaitedTooLong: if its turn did not come in time; it is then not worked off.
         """
-        waiting: _Waiting[Item, Answer] = _Waiting(item, self._key(item) if self._key else None)
+        key = self._key(item) if self._key else None
+        waiting: _Waiting[Item, Answer] = _Waiting(item, key, until or time.monotonic() + self._patience)
         with self._guard:
             self._queue.append(waiting)
             is_leading, self._has_leader = not self._has_leader, True
@@ -114,7 +116,7 @@ class Batcher(Generic[Item, Answer]):
         return waiting.answer
 
     def _wait(self, waiting: _Waiting[Item, Answer]) -> None:
-        if waiting.wake.acquire(timeout=self._patience):
+        if waiting.wake.acquire(timeout=max(0.0, waiting.until - time.monotonic())):
             return
         with self._guard:
             if waiting in self._queue and not waiting.wake.acquire(blocking=False):
@@ -131,7 +133,7 @@ class Batcher(Generic[Item, Answer]):
         try:
             self._gather()
             batch = self._take()
-            left = self._patience - (time.monotonic() - batch[0].came_at)
+            left = batch[0].until - time.monotonic()
             answers = self._work([each.item for each in batch], max(0.0, left))
             for each, answer in zip(batch, answers, strict=True):
                 each.answer = answer
@@ -203,13 +205,13 @@ class Lines(Generic[Item, Answer]):
         self._lines: dict[Hashable, Batcher[Item, Answer]] = {}
         self._standing: Counter[Hashable] = Counter()
 
-    def run(self, line: Hashable, item: Item) -> Answer:
+    def run(self, line: Hashable, item: Item, until: float) -> Answer:
         """Have an item worked off in its line, as :meth:`Batcher.run` does."""
         with self._guard:
             self._standing[line] += 1
             batcher = self._lines.setdefault(line, Batcher(self._work, **self._options))
         try:
-            return batcher.run(item)
+            return batcher.run(item, until)
         finally:
             with self._guard:
                 self._standing[line] -= 1

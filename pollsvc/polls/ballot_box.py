@@ -5,14 +5,17 @@ Each reader is answered after the commit that holds their ballot, never before i
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -49,11 +52,18 @@ class BallotBox:
     :param voting: the engine that batches are committed on.
     :param reading: the engine that reads.
     :param waiting: the engine for votes that may have to wait for an editor.
+    :param most_waiting: connections that wait for editors at the most: the newsroom needs the others.
     :param observe: is told how many ballots each batch had.
     """
 
     def __init__(
-        self, *, voting: Engine, reading: Engine, waiting: Engine, observe: Callable[[float], None]
+        self,
+        *,
+        voting: Engine,
+        reading: Engine,
+        waiting: Engine,
+        most_waiting: int,
+        observe: Callable[[float], None],
     ) -> None:
         self._voting = voting
         self._waiting = waiting
@@ -61,6 +71,7 @@ class BallotBox:
         self._observe = observe
         # Two ballots of one voter are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
+        self._may_wait = threading.Semaphore(most_waiting)
         self._lines = Lines(self._commit_line, key=_voter_and_poll, patience=PATIENCE)
         #: Whether the last batch waited in vain for a lock on something that all votes need.
         self._is_stuck = False
@@ -82,23 +93,22 @@ class BallotBox:
 
         :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
         """
-        verdict, standing = self._batcher.run(ballot)
+        until = time.monotonic() + PATIENCE
+        verdict, standing = self._batcher.run(ballot, until)
         if _is_held(verdict):
-            verdict, standing = self._wait_in_line(ballot)
+            verdict, standing = self._wait_in_line(ballot, until)
         elif ballot.poll_id in self._stuck_polls:
             self._stuck_polls.discard(ballot.poll_id)
         outcome = settled(ballot, verdict)
         if outcome is None:
             # It was overtaken, changes an earlier ballot, or cannot be stored: each by itself.
-            with self._waiting.connect() as connection, Session(connection) as session:
-                outcome = cast_vote(session, ballot)
-                session.commit()
+            with self._connect_to_wait(until) as (connection, bound), Session(connection) as session:
+                outcome = cast_vote(session, ballot, bound)
             standing = self._read([ballot.poll_id]).get(ballot.poll_id)
         return Cast(outcome, standing)
 
     def _commit(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
-        # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
-        return self._answer(ballots, partial(again_if_cut, partial(self._insert, ballots, patience)))
+        return self._answer(ballots, partial(self._insert, ballots, patience))
 
     def _insert(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
         # Who has waited for their turn already does not wait as long again for SQLite's one lock.
@@ -117,35 +127,47 @@ class BallotBox:
         self._is_stuck = False
         return verdicts
 
-    def _wait_in_line(self, ballot: NewBallot) -> _Answer:
+    def _wait_in_line(self, ballot: NewBallot, until: float) -> _Answer:
         """Wait for whoever has the poll to himself: of those that do, one waits in the database, on behalf of all."""
         if ballot.poll_id in self._stuck_polls:
             # Others have waited, in vain, for as long as this reader could. Each new vote looks again.
             raise WaitedTooLong
-        return self._lines.run(ballot.poll_id, ballot)
+        return self._lines.run(ballot.poll_id, ballot, until)
 
     def _commit_line(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
-        return self._answer(ballots, partial(self._insert_late, ballots, patience))
+        return self._answer(ballots, partial(self._insert_late, ballots, time.monotonic() + patience))
 
-    def _insert_late(self, ballots: Sequence[NewBallot], patience: float) -> list[Verdict | None]:
+    def _insert_late(self, ballots: Sequence[NewBallot], until: float) -> list[Verdict | None]:
         poll_id = ballots[0].poll_id
         if poll_id in self._stuck_polls:
             raise WaitedTooLong
         try:
-            with self._waiting.connect() as connection, connection.begin():
-                wait_at_most(connection, patience)
+            with self._connect_to_wait(until) as (connection, bound):
+                bound()
                 return insert_ballots_of_poll(connection, ballots, draw_slot())
         except OperationalError as error:
             if not error.connection_invalidated:
                 self._stuck_polls.add(poll_id)
             raise
 
+    @contextmanager
+    def _connect_to_wait(self, until: float) -> Iterator[tuple[Connection, Callable[[], None]]]:
+        """Begin a transaction, and give what bounds its next wait for an editor to what is left of the reader's patience."""
+        if not self._may_wait.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise WaitedTooLong
+        try:
+            with self._waiting.begin() as connection:
+                yield connection, lambda: wait_at_most(connection, until - time.monotonic())
+        finally:
+            self._may_wait.release()
+
     def _answer(
         self, ballots: Sequence[NewBallot], insert: Callable[[], list[Verdict | None]]
     ) -> list[_Answer]:
         self._observe(len(ballots))
         try:
-            verdicts = insert()
+            # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
+            verdicts = again_if_cut(insert)
         except (DataError, IntegrityError):
             # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
             return [(_BY_ITSELF, None)] * len(ballots)

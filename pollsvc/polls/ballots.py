@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -83,21 +83,24 @@ def new_ballot(
     )
 
 
-def cast_vote(session: Session, ballot: NewBallot) -> Outcome:
+def cast_vote(session: Session, ballot: NewBallot, bound: Callable[[], None] = lambda: None) -> Outcome:
     """Count a reader's ballot, once.
 
     The primary key decides who was first, never a look before; the tally changes in the same statement. The same
     ballot again is told so and changes nothing, also when the poll has closed since: a retry is no mistake.
 
+    :param bound: called before each statement that may wait for somebody who has the poll to himself.
     :raises PollNotFound, PollWithdrawn, PollNotOpen, PollClosed: if the poll takes no votes now.
     :raises Invalid: if a choice is not the poll's, or there are too many; the field is ``choices``.
     :raises AlreadyVoted: if the reader's ballot holds something else and may not be changed.
     """
     for _ in range(TRIES):
+        bound()
         [verdict] = insert_ballots_of_poll(session.connection(), [ballot], draw_slot())
         if outcome := settled(ballot, verdict):
             return outcome
         if verdict and verdict.previous is not None:
+            bound()
             return _choose_again(session, ballot, verdict)
     raise VoteRaced
 

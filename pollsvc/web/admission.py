@@ -8,6 +8,7 @@ may be worked on: they turn away whom there is no place for, and go on answering
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Overloaded(Unavailable):
-    """Every place was taken, and none became free within a second."""
+    """Every place was taken, and this request's turn did not come within a second."""
 
     code = "overloaded"
     detail = "The service is busy and nothing was stored. Send the same request again in a moment."
@@ -39,38 +40,36 @@ class Admission:
         self._free = places
         #: Those who wait for a place: each has a lock that is released when it gets one.
         self._waiting: deque[threading.Lock] = deque()
-        #: Places that were left until now: what tells a process that is busy from one where nothing moves.
-        self._left = 0
-        self._is_stuck = False
+        #: Until when nobody waits, because one has just waited in vain.
+        self._stuck_until = 0.0
 
     def enter(self) -> None:
-        """Take a place, or wait for one while places become free.
+        """Take a place, or wait for one for a second.
 
-        :raises Overloaded: if none became free within a second, or did not for the one before.
+        :raises Overloaded: if none came, or did not for another one within the last second.
         """
         with self._guard:
             if self._free:
                 self._free -= 1
                 return
-            if self._is_stuck:
+            if time.monotonic() < self._stuck_until:
                 raise Overloaded
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
-            seen = self._left
-        while not turn.acquire(timeout=HURRY):
-            with self._guard:
-                if self._left == seen:
-                    self._waiting.remove(turn)
-                    self._is_stuck = True
-                    raise Overloaded
-                seen = self._left
+        if turn.acquire(timeout=HURRY):
+            return
+        with self._guard:
+            if turn not in self._waiting:
+                return  # it came at this very moment
+            self._waiting.remove(turn)
+            # Were all to wait who come now, they would hold the threads that are left, and more would come than go.
+            self._stuck_until = time.monotonic() + HURRY
+        raise Overloaded
 
     def leave(self) -> None:
         """Give the place to the one that has waited longest."""
         with self._guard:
-            self._left += 1
-            self._is_stuck = False
             if self._waiting:
                 self._waiting.popleft().release()
             else:

@@ -265,6 +265,53 @@ class TestPollThatAnEditorHas:
             waiting.result(SECONDS)
         assert held(session)["ballot"] == 0
 
+    def test_votes_of_many_polls_leave_the_newsroom_its_connections(
+        self,
+        make_app: Callable[..., Flask],
+        threads: ThreadPoolExecutor,
+        ballot: Make,
+        session: Session,
+    ) -> None:
+        application = make_app(database_pool=4)
+        box: BallotBox = application.extensions["pollsvc.ballot_box"]
+        polls = [make_poll(session) for _ in range(6)]
+        session.commit()
+        session.execute(sa.select(Poll).with_for_update())
+        waiting = [threads.submit(box.cast, ballot(1, of=poll)) for poll in polls]
+        wait_until(lambda: len(box._lines._lines) == len(polls))
+
+        assert application.test_client().get("/readyz").status_code == 200
+
+        assert not any(each.done() for each in waiting)
+        session.rollback()
+        assert {each.result(SECONDS).outcome for each in waiting} == {Outcome.COUNTED}
+
+    def test_two_editors_in_turn_are_waited_for_no_longer_than_one(
+        self,
+        make_app: Callable[..., Flask],
+        monkeypatch: pytest.MonkeyPatch,
+        threads: ThreadPoolExecutor,
+        ballot: Make,
+        session: Session,
+    ) -> None:
+        monkeypatch.setattr("pollsvc.polls.ballot_box.PATIENCE", 10)
+        poll = make_poll(session, allow_change=True)
+        session.commit()
+        box: BallotBox = make_app().extensions["pollsvc.ballot_box"]
+        box.cast(ballot(1, of=poll))
+        recount(session, poll)
+
+        with statements_sent() as sent:
+            changing = threads.submit(box.cast, ballot(1, [2], of=poll))
+            wait_until(lambda: waits_in_line(session))
+            session.commit()
+            assert changing.result(SECONDS).outcome == Outcome.CHANGED
+
+        bounds = [int(one.rpartition(" ")[2]) for one in sent if one.startswith("SET LOCAL lock_timeout")]
+        # In line, then alone, once for a look and once for the change: of the same ten seconds.
+        assert len(bounds) == 3
+        assert 10_000 >= bounds[0] > bounds[1] >= bounds[2]
+
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 class TestCutConnection:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -62,28 +63,11 @@ class TestAdmission:
 
         assert came == [0, 1, 2, 3, 4]
 
-    def test_who_waits_is_turned_away_when_nobody_has_left_for_a_moment(
+    def test_for_a_second_nobody_waits_after_one_that_waited_in_vain(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.05)
-        admission = Admission(1)
-        admission.enter()
-        before = threading.active_count()
-
-        with ThreadPoolExecutor(2) as threads:
-            first = threads.submit(admission.enter)
-            wait_until(lambda: len(admission._waiting) == 1)
-            second = threads.submit(admission.enter)
-            wait_until(lambda: len(admission._waiting) == 2)
-            admission.leave()  # the first has it now
-            assert first.result(SECONDS) is None
-            with pytest.raises(Overloaded):
-                second.result(SECONDS)
-        assert threading.active_count() == before
-
-    def test_nobody_waits_where_the_one_before_waited_in_vain_until_one_gets_in(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+        clock = SimpleNamespace(monotonic=lambda: 0.0)
+        monkeypatch.setattr("pollsvc.web.admission.time", clock)
         monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
         admission = Admission(1)
         admission.enter()
@@ -94,13 +78,23 @@ class TestAdmission:
         with pytest.raises(Overloaded):
             admission.enter()  # at once, or this test would take long
 
-        admission.leave()
-        admission.enter()
+        clock.monotonic = lambda: 1.0
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(admission.enter)
             wait_until(lambda: len(admission._waiting) == 1)
             admission.leave()
             assert waiting.result(SECONDS) is None
+
+    def test_in_that_second_a_free_place_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.time", SimpleNamespace(monotonic=lambda: 0.0))
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        admission = Admission(1)
+        admission.enter()
+        with pytest.raises(Overloaded):
+            admission.enter()
+        admission.leave()
+
+        admission.enter()
 
 
 class TestFullProcess:
