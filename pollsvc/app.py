@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
 from pollsvc.web import admission, api, errors, forms, guards, headers, health, limits, logs, metrics, openapi
+from pollsvc.web.admission import Admission
 from pollsvc.web.origins import RememberedOrigins
 from pollsvc.web.state import Actor, State
 
@@ -48,11 +50,11 @@ class Service(Flask):
         return func
 
 
-def create_app(settings: Settings | None = None, places: int | None = None) -> Flask:
+def create_app(settings: Settings | None = None, threads: int | None = None) -> Flask:
     """Make the application. Opens no connection: the first request does.
 
     :param settings: read from the environment where left out.
-    :param places: requests that are worked on at once; left out, as many as the server has threads for.
+    :param threads: requests that are worked on at once; left out, as many as the server has threads for.
     :raises ConfigError: if a setting is missing or wrong.
     """
     settings = settings or Settings.from_environ(os.environ)
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None, places: int | None = None) -> F
     app.config["PROPAGATE_EXCEPTIONS"] = False
     # Werkzeug would redirect `//v1/polls` to an address made of the Host that the client sent.
     app.url_map.merge_slashes = False
+    places = Admission(threads) if threads else None
     app.extensions["pollsvc"] = State(
         settings=settings,
         keys=settings.keys(),
@@ -78,6 +81,7 @@ def create_app(settings: Settings | None = None, places: int | None = None) -> F
             reading=db.engines["looking"],
             waiting=db.engines["writing"],
             most_waiting=max(1, settings.database_pool // 2),
+            stepping_aside=places.stepping_aside if places else nullcontext,
             observe=metrics.BATCH.observe,
         )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
@@ -103,7 +107,7 @@ def create_checked_app() -> Flask:
     return app
 
 
-def _wire_edge(app: Flask, settings: Settings, places: int | None) -> Limiter:
+def _wire_edge(app: Flask, settings: Settings, places: Admission | None) -> Limiter:
     # In this order before a request: its id and clock, whether there is a place for it, who may call, its body's size;
     # then, around the view, what is left of the limits. After it in the opposite order, so that what is logged is what
     # was sent.

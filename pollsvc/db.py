@@ -23,7 +23,7 @@ from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
 from pollsvc.patience import PATIENCE
 
-#: Connections of a process for what is done most: one for each batch that can be under way, and one to spare.
+#: Connections of a process for what is done most: one for each kind of batch, and one for what waited in line.
 HOT_CONNECTIONS = 4
 # What is done most looks everything up by key. Planned once, and never as a scan: a table that was empty when PostgreSQL
 # last counted it may hold a hundred thousand ballots by now.

@@ -49,6 +49,12 @@ def hurried(engine: sa.Engine) -> Iterator[sa.Connection]:
                 connection.exec_driver_sql("RESET lock_timeout")
 
 
+def waited_in_vain(error: DBAPIError) -> bool:
+    """Whether a statement ended because a lock was not to be had in time."""
+    # lock_not_available and query_canceled; SQLite has no such code and says so in words.
+    return getattr(error.orig, "sqlstate", None) in ("55P03", "57014") or "is locked" in str(error.orig)
+
+
 def wait_at_most(connection: sa.Connection, seconds: float) -> None:
     """Wait for a lock no longer than this until the transaction ends; PostgreSQL's only, SQLite waits when one begins."""
     if connection.dialect.name == "postgresql":

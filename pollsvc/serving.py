@@ -146,7 +146,8 @@ def serve(
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            blocking_threads=threads + SPARE_THREADS,
+            # As many again for votes that wait for an editor.
+            blocking_threads=2 * threads + SPARE_THREADS,
             backlog=8192,
             backpressure=4000,
             # HTTP/2 would let bodies come without their length.

@@ -190,8 +190,8 @@ def make_app(settings: Settings, database_url: str) -> Iterator[Callable[..., Fl
     """Make another application with other settings: `make_app(limit_votes="3/minute", redis_url=redis_url)`."""
     made: list[Flask] = []
 
-    def make(*, places: int | None = None, **changes: Any) -> Flask:
-        made.append(create_app(dataclasses.replace(settings, **changes), places))
+    def make(*, threads: int | None = None, **changes: Any) -> Flask:
+        made.append(create_app(dataclasses.replace(settings, **changes), threads))
         return made[-1]
 
     yield make

@@ -28,6 +28,7 @@ from pollsvc.polls.models import Poll, Status
 from pollsvc.polls.routes import ballot_box
 from pollsvc.polls.service import PollWithdrawn, get_poll
 from pollsvc.web import errors
+from pollsvc.web.admission import is_turned_away
 from pollsvc.web.errors import Problem
 from pollsvc.web.guards import public
 from pollsvc.web.headers import allow_framing
@@ -54,7 +55,7 @@ def error_page(problem: Problem) -> str:
 
 def _typed() -> list[tuple[str, str]]:
     """What a form held that could not be answered with itself: the page offers to send it again."""
-    if request.blueprint != blueprint.name or request.method != "POST":
+    if request.blueprint != blueprint.name or request.method != "POST" or is_turned_away():
         return []
     try:
         # Not the identity: a foreign page could have planted one, which our own page would then make good.

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlche
 from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher, Lines, WaitedTooLong
-from pollsvc.patience import PATIENCE, again_if_cut, hurried, wait_at_most
+from pollsvc.patience import PATIENCE, again_if_cut, hurried, wait_at_most, waited_in_vain
 from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
 from pollsvc.polls.statements import insert_ballots, insert_ballots_of_poll
 from pollsvc.polls.tallies import Standing, read_standings
@@ -53,6 +53,7 @@ class BallotBox:
     :param reading: the engine that reads.
     :param waiting: the engine for votes that may have to wait for an editor.
     :param most_waiting: connections that wait for editors at the most: the newsroom needs the others.
+    :param stepping_aside: what a request that waits for an editor does meanwhile, so that others are answered.
     :param observe: is told how many ballots each batch had.
     """
 
@@ -63,20 +64,22 @@ class BallotBox:
         reading: Engine,
         waiting: Engine,
         most_waiting: int,
+        stepping_aside: Callable[[], AbstractContextManager[None]],
         observe: Callable[[float], None],
     ) -> None:
         self._voting = voting
         self._waiting = waiting
         self._reading = reading
         self._observe = observe
+        self._stepping_aside = stepping_aside
         # Two ballots of one voter are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_voter_and_poll, patience=PATIENCE, linger=LINGER)
         self._may_wait = threading.Semaphore(most_waiting)
         self._lines = Lines(self._commit_line, key=_voter_and_poll, patience=PATIENCE)
         #: Whether the last batch waited in vain for a lock on something that all votes need.
         self._is_stuck = False
-        #: Polls whose line waited in vain.
-        self._stuck_polls: set[uuid.UUID] = set()
+        #: Polls whose line waited in vain, and until when that is held against them.
+        self._stuck_polls: dict[uuid.UUID, float] = {}
 
     def expecting(self, view: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a view that votes, outside of everything: while it runs, a batch under way may wait for its ballot."""
@@ -98,14 +101,17 @@ class BallotBox:
         if _is_held(verdict):
             verdict, standing = self._wait_in_line(ballot, until)
         elif ballot.poll_id in self._stuck_polls:
-            self._stuck_polls.discard(ballot.poll_id)
+            self._stuck_polls.pop(ballot.poll_id, None)
         outcome = settled(ballot, verdict)
         if outcome is None:
             # It was overtaken, changes an earlier ballot, or cannot be stored: each by itself.
-            with self._connect_to_wait(until) as (connection, bound), Session(connection) as session:
-                outcome = cast_vote(session, ballot, bound)
+            outcome = again_if_cut(partial(self._cast_alone, ballot, until))
             standing = self._read([ballot.poll_id]).get(ballot.poll_id)
         return Cast(outcome, standing)
+
+    def _cast_alone(self, ballot: NewBallot, until: float) -> Outcome:
+        with self._connect_to_wait(until) as (connection, bound), Session(connection) as session:
+            return cast_vote(session, ballot, bound)
 
     def _commit(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
         return self._answer(ballots, partial(self._insert, ballots, patience))
@@ -122,32 +128,36 @@ class BallotBox:
             ):
                 verdicts = insert_ballots(connection, ballots, draw_slot())
         except OperationalError as error:
-            self._is_stuck = not error.connection_invalidated
+            self._is_stuck = waited_in_vain(error)
             raise
         self._is_stuck = False
         return verdicts
 
     def _wait_in_line(self, ballot: NewBallot, until: float) -> _Answer:
         """Wait for whoever has the poll to himself: of those that do, one waits in the database, on behalf of all."""
-        if ballot.poll_id in self._stuck_polls:
+        if self._is_stuck_poll(ballot.poll_id):
             # Others have waited, in vain, for as long as this reader could. Each new vote looks again.
             raise WaitedTooLong
-        return self._lines.run(ballot.poll_id, ballot, until)
+        with self._stepping_aside():
+            return self._lines.run(ballot.poll_id, ballot, until)
+
+    def _is_stuck_poll(self, poll_id: uuid.UUID) -> bool:
+        return time.monotonic() < self._stuck_polls.get(poll_id, 0.0)
 
     def _commit_line(self, ballots: Sequence[NewBallot], patience: float) -> list[_Answer]:
         return self._answer(ballots, partial(self._insert_late, ballots, time.monotonic() + patience))
 
     def _insert_late(self, ballots: Sequence[NewBallot], until: float) -> list[Verdict | None]:
         poll_id = ballots[0].poll_id
-        if poll_id in self._stuck_polls:
+        if self._is_stuck_poll(poll_id):
             raise WaitedTooLong
         try:
             with self._connect_to_wait(until) as (connection, bound):
                 bound()
                 return insert_ballots_of_poll(connection, ballots, draw_slot())
         except OperationalError as error:
-            if not error.connection_invalidated:
-                self._stuck_polls.add(poll_id)
+            if waited_in_vain(error):
+                self._stuck_polls[poll_id] = time.monotonic() + PATIENCE
             raise
 
     @contextmanager
@@ -156,7 +166,8 @@ class BallotBox:
         if not self._may_wait.acquire(timeout=max(0.0, until - time.monotonic())):
             raise WaitedTooLong
         try:
-            with self._waiting.begin() as connection:
+            left = max(0.0, until - time.monotonic())
+            with self._waiting.execution_options(sqlite_patience=left).begin() as connection:
                 yield connection, lambda: wait_at_most(connection, until - time.monotonic())
         finally:
             self._may_wait.release()

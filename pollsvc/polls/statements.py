@@ -23,6 +23,9 @@ from pollsvc.polls.verdicts import NewBallot, Verdict
 # ends. Here, who comes after a waiting editor waits too, and who only tries is turned away while one waits. Beside the
 # commit's wait for the disk its cost cannot be seen.
 _TURN = "hashtextextended(CAST({poll_id} AS text), 0)"
+_SHARE_TURN = text(f"SELECT pg_advisory_xact_lock_shared({_TURN.format(poll_id=':poll_id')})").bindparams(
+    bindparam("poll_id", type_=sa.Uuid)
+)
 _TAKE_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN.format(poll_id=':poll_id')})").bindparams(
     bindparam("poll_id", type_=sa.Uuid)
 )
@@ -172,6 +175,8 @@ def insert_ballots_of_poll(
     """The same for ballots of one poll, which wait for whoever has it to himself."""
     if connection.dialect.name == "sqlite":
         return stepwise.insert_ballots(connection, ballots, slot)
+    # By a statement of its own: the next one then sees what the editor left, and no ballot is told of a race.
+    connection.execute(_SHARE_TURN, {"poll_id": ballots[0].poll_id})
     return _verdicts(connection, _CAST_WAITING, ballots, slot)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flask import Flask, g, request
@@ -38,6 +39,7 @@ class Admission:
     def __init__(self, places: int) -> None:
         self._guard = threading.Lock()
         self._free = places
+        self._aside = threading.Semaphore(places)
         #: Those who wait for a place: each has a lock that is released when it gets one.
         self._waiting: deque[threading.Lock] = deque()
         #: Until when nobody waits, because one has just waited in vain.
@@ -75,6 +77,36 @@ class Admission:
             else:
                 self._free += 1
 
+    @contextmanager
+    def stepping_aside(self) -> Iterator[None]:
+        """Leave one's place to others while one waits for something that may take long, and take one again after it.
+
+        :raises Overloaded: if as many as there are places have stepped aside already.
+        """
+        if not self._aside.acquire(blocking=False):
+            raise Overloaded
+        self.leave()
+        try:
+            yield
+        finally:
+            self._aside.release()
+            self._come_back()
+
+    def _come_back(self) -> None:
+        with self._guard:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        turn.acquire()
+
+
+def is_turned_away() -> bool:
+    """Whether there was no place for the current request: its answer waits for nothing."""
+    return "is_turned_away" in g
+
 
 def at_any_time(view: View) -> View:
     """Answered however busy the process is; for what asks nothing of other parts."""
@@ -82,13 +114,16 @@ def at_any_time(view: View) -> View:
     return view
 
 
-def register(app: Flask, places: int) -> None:
-    """Let an application work on so many requests at once."""
-    admission = Admission(places)
+def register(app: Flask, admission: Admission) -> None:
+    """Let an application work on as many requests at once as there are places."""
 
     def enter() -> None:
         if not marked(request.endpoint, "at_any_time"):
-            admission.enter()
+            try:
+                admission.enter()
+            except Overloaded:
+                g.is_turned_away = True
+                raise
             g.is_admitted = True
 
     def leave(_error: BaseException | None) -> None:

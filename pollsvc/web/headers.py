@@ -7,6 +7,7 @@ import hashlib
 import orjson
 from flask import Flask, Response, g, request
 
+from pollsvc.web.admission import is_turned_away
 from pollsvc.web.state import settings, state
 
 #: Our own pages: everything from our own origin, nothing inline, framed by nobody unless a page says so.
@@ -101,4 +102,6 @@ def _cors(response: Response) -> None:
 def _is_known(origin: str) -> bool:
     if origin == settings().public_url:
         return True
-    return state().is_known_origin(origin)
+    # Whom there is no place for must not wait for the database either.
+    lookup = state().is_known_origin
+    return lookup.remembers(origin) if is_turned_away() else lookup(origin)

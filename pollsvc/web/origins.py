@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
-
-from pollsvc.web.state import OriginLookup
 
 #: Seconds that a known origin is believed. An unknown one is always asked for, so that a new site works at once.
 MEMORY = 60.0
@@ -20,10 +19,14 @@ class RememberedOrigins:
     that tells its reader to try again. Each process remembers for itself; a removed origin is forgotten in a minute.
     """
 
-    def __init__(self, lookup: OriginLookup) -> None:
+    def __init__(self, lookup: Callable[[str], bool]) -> None:
         self._lookup = lookup
         self._known: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    def remembers(self, origin: str) -> bool:
+        """Whether an origin was known when it was last asked for; asks nobody."""
+        return origin in self._known
 
     def __call__(self, origin: str) -> bool:
         asked_at = self._known.get(origin)

@@ -44,6 +44,10 @@ class OriginLookup(Protocol):
 
     def __call__(self, origin: str) -> bool: ...
 
+    def remembers(self, origin: str) -> bool:
+        """Whether it was one when last asked for, as far as this process knows."""
+        ...
+
 
 class VoterLimitKey(Protocol):
     """The bytes that a request's voter is limited by, or None where no valid voter token came."""

@@ -60,8 +60,8 @@ def load(linger: float | None) -> Callable[[Settings, int], Flask]:
     if linger is not None:
         ballot_box.LINGER = linger
 
-    def make(settings: Settings, places: int) -> Flask:
-        application = create_app(settings, places)
+    def make(settings: Settings, threads: int) -> Flask:
+        application = create_app(settings, threads)
         mount_noop(application)
         mount_bare(application)
         return application

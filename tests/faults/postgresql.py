@@ -64,7 +64,10 @@ def hold_poll(scene: Scene, load: Load, *, seconds: float) -> None:
 def hold_poll_for_long(scene: Scene, load: Load, *, seconds: float) -> None:
     """Lock the poll's row for longer than a vote waits: readers are told to come again, and are counted when they do."""
     _hold(scene, seconds)
-    load.wait_for(lambda tries: any(tried.status == 503 for tried in tries), "a refusal")
+    refused = [tried for tried in load.record.tries if tried.status == 503]
+    assert refused, "nobody was refused"
+    first = min(refused, key=lambda tried: tried.ended)
+    assert first.seconds > 14, f"the first refusal came after {first.seconds:.1f} s"
 
 
 def _hold(scene: Scene, seconds: float) -> None:

@@ -20,7 +20,7 @@ from pollsvc.polls.models import Poll
 from pollsvc.polls.service import PollNotFound
 from pollsvc.polls.verdicts import NewBallot
 from tests.conftest import NOW
-from tests.factories import make_poll, make_voter
+from tests.factories import make_poll, make_voter, make_voter_token
 from tests.polls.acts import close, recount
 from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots, held
 from tests.polls.http import statements_sent
@@ -265,6 +265,50 @@ class TestPollThatAnEditorHas:
             waiting.result(SECONDS)
         assert held(session)["ballot"] == 0
 
+    def test_leaves_its_place_to_readers(
+        self,
+        make_app: Callable[..., Flask],
+        threads: ThreadPoolExecutor,
+        session: Session,
+        poll: Poll,
+        keys: Keys,
+    ) -> None:
+        application = make_app(threads=1)
+        url = f"/v1/polls/{poll.id}"
+        body = {"choices": [1], "voter_token": make_voter_token(keys)}
+        recount(session, poll)
+        vote = threads.submit(application.test_client().post, f"{url}/votes", json=body)
+        wait_until(lambda: waits_in_line(session))
+
+        results = application.test_client().get(f"{url}/results")
+
+        assert results.status_code == 200
+        assert not vote.done()
+        session.commit()
+        assert vote.result(SECONDS).status_code == 201
+
+    def test_votes_that_waited_together_are_committed_together(
+        self,
+        box: BallotBox,
+        threads: ThreadPoolExecutor,
+        ballot: Make,
+        session: Session,
+        poll: Poll,
+    ) -> None:
+        recount(session, poll)
+        with statements_sent() as sent:
+            first = threads.submit(box.cast, ballot(1))
+            wait_until(lambda: waits_in_line(session))
+            others = [threads.submit(box.cast, ballot(number)) for number in range(2, 9)]
+            line = box._lines._lines[poll.id]
+            wait_until(lambda: len(line._queue) == len(others))
+            session.commit()
+            assert {each.result(SECONDS).outcome for each in [first, *others]} == {Outcome.COUNTED}
+
+        assert len([one for one in sent if "INSERT INTO ballot" in one and "SKIP LOCKED" not in one]) == 2
+        assert box._lines._lines == {}
+        assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == {1: (8, 8)}
+
     def test_votes_of_many_polls_leave_the_newsroom_its_connections(
         self,
         make_app: Callable[..., Flask],
@@ -286,7 +330,7 @@ class TestPollThatAnEditorHas:
         session.rollback()
         assert {each.result(SECONDS).outcome for each in waiting} == {Outcome.COUNTED}
 
-    def test_two_editors_in_turn_are_waited_for_no_longer_than_one(
+    def test_a_change_waits_in_line_and_alone_of_one_patience(
         self,
         make_app: Callable[..., Flask],
         monkeypatch: pytest.MonkeyPatch,

@@ -34,7 +34,8 @@ class TestAdmission:
 
         admission.enter()
 
-    def test_who_comes_waits_for_a_place_for_a_moment(self) -> None:
+    def test_who_comes_waits_for_a_place_for_a_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
         admission = Admission(1)
         admission.enter()
 
@@ -45,7 +46,10 @@ class TestAdmission:
 
             assert waiting.result(SECONDS) is None
 
-    def test_places_are_given_in_the_order_in_which_they_were_asked_for(self) -> None:
+    def test_places_are_given_in_the_order_in_which_they_were_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
         admission = Admission(1)
         admission.enter()
         came: list[int] = []
@@ -56,10 +60,13 @@ class TestAdmission:
             admission.leave()
 
         with ThreadPoolExecutor(5) as threads:
+            coming = []
             for number in range(5):
-                threads.submit(come, number)
+                coming.append(threads.submit(come, number))
                 wait_until(lambda: len(admission._waiting) == number + 1)  # noqa: B023 (asked at once)
             admission.leave()
+            for each in coming:
+                each.result(SECONDS)
 
         assert came == [0, 1, 2, 3, 4]
 
@@ -97,13 +104,70 @@ class TestAdmission:
         admission.enter()
 
 
+class TestSteppingAside:
+    def test_leaves_the_place_to_others_and_takes_one_again(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+
+        with admission.stepping_aside():
+            admission.enter()
+            admission.leave()
+
+        admission.leave()
+        admission.enter()
+
+    def test_waits_for_a_place_when_it_comes_back_as_long_as_it_takes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.0)
+        admission = Admission(1)
+        admission.enter()
+        may_come = threading.Event()
+
+        def step_aside() -> None:
+            with admission.stepping_aside():
+                may_come.wait(SECONDS)
+
+        with ThreadPoolExecutor(1) as threads:
+            stepping = threads.submit(step_aside)
+            wait_until(lambda: admission._free == 1)
+            admission.enter()
+            may_come.set()
+            wait_until(lambda: len(admission._waiting) == 1)
+            admission.leave()
+            assert stepping.result(SECONDS) is None
+        assert admission._free == 0
+
+    def test_is_for_as_many_as_there_are_places(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+
+        with admission.stepping_aside():
+            admission.enter()
+            with pytest.raises(Overloaded), admission.stepping_aside():
+                pass
+            admission.leave()
+
+    def test_an_error_meanwhile_is_no_reason_to_lose_a_place(self) -> None:
+        admission = Admission(1)
+        admission.enter()
+
+        with pytest.raises(RuntimeError), admission.stepping_aside():
+            raise RuntimeError
+
+        with admission.stepping_aside():
+            pass
+        admission.leave()
+        assert admission._free == 1
+
+
 class TestFullProcess:
     """An application with one place, which is taken."""
 
     @pytest.fixture
     def full(self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
         monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
-        application = make_app(places=1)
+        application = make_app(threads=1)
         is_in, may_go = threading.Event(), threading.Event()
 
         @application.get("/v1/slow")
@@ -138,13 +202,29 @@ class TestFullProcess:
     def test_answers_what_asks_nothing_of_other_parts(self, full: Flask, address: str) -> None:
         assert full.test_client().get(address).status_code == 200
 
+    def test_asks_the_database_for_no_origin(self, full: Flask) -> None:
+        full.extensions["pollsvc"].is_known_origin._lookup = None  # it would fail
+
+        response = full.test_client().post("/v1/voters", json={}, headers={"Origin": "https://a.example"})
+
+        assert response.status_code == 503
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+    def test_reads_no_form(self, full: Flask) -> None:
+        form = {"email": "reader@example.org"}
+
+        response = full.test_client().post("/embed/corrections", data=form)
+
+        assert response.status_code == 503
+        assert "reader@example.org" not in response.text
+
     def test_a_refusal_takes_no_place(self, full: Flask) -> None:
         for _ in range(3):
             assert full.test_client().get("/readyz").status_code == 503
 
 
 def test_a_request_that_fails_leaves_its_place(make_app: Callable[..., Flask]) -> None:
-    application = make_app(places=1)
+    application = make_app(threads=1)
 
     @application.get("/v1/fails")
     @public
