@@ -5,6 +5,8 @@ What differs between the two lives here, or in the statement builder of :mod:`po
 
 from __future__ import annotations
 
+import sqlite3
+import time
 import uuid
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
@@ -236,9 +238,23 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
 def pragmas(connection: Any, *, foreign_keys: str) -> None:
     """What every SQLite connection of ours is told; FULL because an acknowledged vote survives a power cut."""
     connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _keep_a_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
+
+
+def _keep_a_log(connection: Any) -> None:
+    """Switch a new file to WAL. Of several that do so at once SQLite refuses some without waiting, whatever they were told."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def remember_hash_key(session: Session, keys: Keys) -> None:

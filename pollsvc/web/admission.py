@@ -17,14 +17,17 @@ from typing import Any, TypeVar
 from flask import Flask, g, request
 
 from pollsvc.errors import Unavailable
-from pollsvc.patience import HURRY
 from pollsvc.web.marks import mark, marked
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+#: Seconds that a request waits for its turn, and that nobody waits after one that did in vain. Long enough for a process
+#: that was kept from running for a moment.
+TURN = 2.0
+
 
 class Overloaded(Unavailable):
-    """Every place was taken, and this request's turn did not come within a second."""
+    """Every place was taken, and this request's turn did not come within two seconds."""
 
     code = "overloaded"
     detail = "The service is busy and nothing was stored. Send the same request again in a moment."
@@ -46,9 +49,9 @@ class Admission:
         self._stuck_until = 0.0
 
     def enter(self) -> None:
-        """Take a place, or wait for one for a second.
+        """Take a place, or wait for one for a moment.
 
-        :raises Overloaded: if none came, or did not for another one within the last second.
+        :raises Overloaded: if none came, or did not for another one a moment before.
         """
         with self._guard:
             if self._free:
@@ -59,14 +62,14 @@ class Admission:
             turn = threading.Lock()
             turn.acquire()
             self._waiting.append(turn)
-        if turn.acquire(timeout=HURRY):
+        if turn.acquire(timeout=TURN):
             return
         with self._guard:
             if turn not in self._waiting:
                 return  # it came at this very moment
             self._waiting.remove(turn)
             # Were all to wait who come now, they would hold the threads that are left, and more would come than go.
-            self._stuck_until = time.monotonic() + HURRY
+            self._stuck_until = time.monotonic() + TURN
         raise Overloaded
 
     def leave(self) -> None:

@@ -35,7 +35,7 @@ class TestAdmission:
         admission.enter()
 
     def test_who_comes_waits_for_a_place_for_a_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", SECONDS)
         admission = Admission(1)
         admission.enter()
 
@@ -49,7 +49,7 @@ class TestAdmission:
     def test_places_are_given_in_the_order_in_which_they_were_asked_for(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", SECONDS)
         admission = Admission(1)
         admission.enter()
         came: list[int] = []
@@ -70,31 +70,31 @@ class TestAdmission:
 
         assert came == [0, 1, 2, 3, 4]
 
-    def test_for_a_second_nobody_waits_after_one_that_waited_in_vain(
+    def test_for_a_moment_nobody_waits_after_one_that_waited_in_vain(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = SimpleNamespace(monotonic=lambda: 0.0)
         monkeypatch.setattr("pollsvc.web.admission.time", clock)
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", 0.01)
         admission = Admission(1)
         admission.enter()
         with pytest.raises(Overloaded):
             admission.enter()
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", SECONDS)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", SECONDS)
 
         with pytest.raises(Overloaded):
             admission.enter()  # at once, or this test would take long
 
-        clock.monotonic = lambda: 1.0
+        clock.monotonic = lambda: 10.0
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(admission.enter)
             wait_until(lambda: len(admission._waiting) == 1)
             admission.leave()
             assert waiting.result(SECONDS) is None
 
-    def test_in_that_second_a_free_place_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_in_that_moment_a_free_place_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pollsvc.web.admission.time", SimpleNamespace(monotonic=lambda: 0.0))
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", 0.01)
         admission = Admission(1)
         admission.enter()
         with pytest.raises(Overloaded):
@@ -119,7 +119,7 @@ class TestSteppingAside:
     def test_waits_for_a_place_when_it_comes_back_as_long_as_it_takes(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.0)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", 0.0)
         admission = Admission(1)
         admission.enter()
         may_come = threading.Event()
@@ -166,7 +166,7 @@ class TestFullProcess:
 
     @pytest.fixture
     def full(self, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-        monkeypatch.setattr("pollsvc.web.admission.HURRY", 0.01)
+        monkeypatch.setattr("pollsvc.web.admission.TURN", 0.01)
         application = make_app(threads=1)
         is_in, may_go = threading.Event(), threading.Event()
 
