@@ -142,8 +142,7 @@ def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcom
     if verdict.is_counted:
         return Outcome.CHANGED
     _refuse_unless_open(verdict)
-    if not verdict.allow_change:
-        raise AlreadyVoted
+    assert verdict.allow_change, "no editor had the poll since the look before"
     # Another request of this voter made the same change first.
     return Outcome.ALREADY_COUNTED
 

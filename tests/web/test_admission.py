@@ -1,6 +1,7 @@
 """One request more than a process has places for."""
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -69,6 +70,22 @@ class TestAdmission:
                 each.result(SECONDS)
 
         assert came == [0, 1, 2, 3, 4]
+
+    def test_a_place_that_comes_when_patience_ends_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class AtTheLastMoment(deque[threading.Lock]):
+            """Gives a place to whoever has just stopped waiting."""
+
+            def append(self, turn: threading.Lock) -> None:
+                """Take it off the list again."""
+
+        monkeypatch.setattr("pollsvc.web.admission.TURN", 0.0)
+        admission = Admission(1)
+        admission.enter()
+        admission._waiting = AtTheLastMoment()
+
+        admission.enter()
+
+        assert admission._stuck_until == 0.0
 
     def test_for_a_moment_nobody_waits_after_one_that_waited_in_vain(
         self, monkeypatch: pytest.MonkeyPatch
