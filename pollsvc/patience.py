@@ -16,6 +16,8 @@ Result = TypeVar("Result")
 PATIENCE = 15
 #: Seconds that it waits where the one before it waited in vain.
 HURRY = 1
+#: Votes that may wait for an editor, for each request that a process works on.
+ASIDE = 2
 
 
 def again_if_cut(act: Callable[[], Result]) -> Result:

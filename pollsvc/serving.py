@@ -27,6 +27,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from pollsvc.config import ConfigError, Settings
+from pollsvc.patience import ASIDE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -146,8 +147,7 @@ def serve(
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            # As many again for votes that wait for an editor.
-            blocking_threads=2 * threads + SPARE_THREADS,
+            blocking_threads=(1 + ASIDE) * threads + SPARE_THREADS,
             backlog=8192,
             backpressure=4000,
             # HTTP/2 would let bodies come without their length.

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from flask import Flask, g, request
 
 from pollsvc.errors import Unavailable
+from pollsvc.patience import ASIDE
 from pollsvc.web.marks import mark, marked
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -42,7 +43,7 @@ class Admission:
     def __init__(self, places: int) -> None:
         self._guard = threading.Lock()
         self._free = places
-        self._aside = threading.Semaphore(places)
+        self._aside = threading.Semaphore(ASIDE * places)
         #: Those who wait for a place: each has a lock that is released when it gets one.
         self._waiting: deque[threading.Lock] = deque()
         #: Until when nobody waits, because one has just waited in vain.
@@ -84,7 +85,7 @@ class Admission:
     def stepping_aside(self) -> Iterator[None]:
         """Leave one's place to others while one waits for something that may take long, and take one again after it.
 
-        :raises Overloaded: if as many as there are places have stepped aside already.
+        :raises Overloaded: if :data:`ASIDE` requests for each place have stepped aside already.
         """
         if not self._aside.acquire(blocking=False):
             raise Overloaded

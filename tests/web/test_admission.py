@@ -155,7 +155,8 @@ class TestSteppingAside:
             assert stepping.result(SECONDS) is None
         assert admission._free == 0
 
-    def test_is_for_as_many_as_there_are_places(self) -> None:
+    def test_is_for_so_many_for_each_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pollsvc.web.admission.ASIDE", 1)
         admission = Admission(1)
         admission.enter()
 
