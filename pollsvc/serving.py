@@ -137,6 +137,8 @@ def serve(
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
     # Services beside each other, each in a container perhaps, begin at different processors.
     first = secrets.randbelow(1_024) if is_pinned else None
+    # On SQLite nobody has a poll to himself, and threads without work would only be in the way of the others.
+    aside = ASIDE * threads if settings.database_url.startswith("postgresql") else 0
     try:
         make_app = load()
         if settings.metrics_port:
@@ -147,7 +149,7 @@ def serve(
             port=port,
             interface=Interfaces.WSGI,
             workers=workers,
-            blocking_threads=(1 + ASIDE) * threads + SPARE_THREADS,
+            blocking_threads=threads + aside + SPARE_THREADS,
             backlog=8192,
             backpressure=4000,
             # HTTP/2 would let bodies come without their length.
