@@ -20,14 +20,14 @@ from tests.processes import children_of
 
 #: Part of a vote, and what marks it in a line of the profile; the innermost mark counts.
 PARTS = {
+    "JSON: reading and writing": ("json_answer", "load_object", "json/__init__", "json/decoder"),
     "limits: Redis": ("redis/", "web/counters"),
     "limits: flask-limiter and keys": ("flask_limiter/", "limits/", "web/limits", "voters/routes"),
     "schema: webargs, flask-smorest, marshmallow": ("marshmallow/", "webargs/", "flask_smorest/"),
-    "SQL: SQLAlchemy": ("sqlalchemy/",),
+    "session and SQL: SQLAlchemy": ("sqlalchemy/",),
     "SQL: psycopg": ("psycopg/",),
     "ballot box: batches and their threads": ("pollsvc/batching", "polls/ballot_box", "polls/statements"),
     "tally: counts and shares": ("polls/tallies", "polls/percentages"),
-    "JSON out": ("json_answer",),
     "token and voter key": ("itsdangerous/", "pollsvc/keys", "voters/service"),
     "log line": ("structlog/", "web/logs"),
     "metrics": ("prometheus_client/", "web/metrics"),
