@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from pollsvc.batching import Batcher, Lines, WaitedTooLong
 from pollsvc.patience import PATIENCE, again_if_cut, hurried, wait_at_most, waited_in_vain
 from pollsvc.polls.ballots import Outcome, cast_vote, draw_slot, settled
-from pollsvc.polls.statements import insert_ballots, insert_ballots_of_poll
+from pollsvc.polls.statements import insert_ballots, insert_ballots_of_poll, wait_for_editor
 from pollsvc.polls.tallies import Standing, read_standings
 from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
 
@@ -153,6 +153,8 @@ class BallotBox:
             raise WaitedTooLong
         try:
             with self._connect_to_wait(until) as (connection, bound):
+                bound()
+                wait_for_editor(connection, poll_id)
                 bound()
                 return insert_ballots_of_poll(connection, ballots, draw_slot())
         except OperationalError as error:

@@ -142,7 +142,8 @@ def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcom
     if verdict.is_counted:
         return Outcome.CHANGED
     _refuse_unless_open(verdict)
-    assert verdict.allow_change, "no editor had the poll since the look before"
+    if not verdict.allow_change:
+        raise AlreadyVoted
     # Another request of this voter made the same change first.
     return Outcome.ALREADY_COUNTED
 

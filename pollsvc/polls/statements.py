@@ -175,9 +175,16 @@ def insert_ballots_of_poll(
     """The same for ballots of one poll, which wait for whoever has it to himself."""
     if connection.dialect.name == "sqlite":
         return stepwise.insert_ballots(connection, ballots, slot)
-    # By a statement of its own: the next one then sees what the editor left, and no ballot is told of a race.
-    connection.execute(_SHARE_TURN, {"poll_id": ballots[0].poll_id})
     return _verdicts(connection, _CAST_WAITING, ballots, slot)
+
+
+def wait_for_editor(connection: sa.Connection, poll_id: uuid.UUID) -> None:
+    """Wait until nobody has the poll to himself, and keep editors out of it until the transaction ends.
+
+    A statement of its own: the next one sees what the editor left, and tells no ballot of a race.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(_SHARE_TURN, {"poll_id": poll_id})
 
 
 def change_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
