@@ -22,8 +22,9 @@ from pollsvc.config import Settings
 from pollsvc.consent import routes as consent
 from pollsvc.corrections import routes as corrections
 from pollsvc.db import db, remember_hash_key
-from pollsvc.embeds import files, identity, snippets
+from pollsvc.embeds import files, identity, pages, snippets
 from pollsvc.embeds import routes as embeds
+from pollsvc.outbox.queue import Bell
 from pollsvc.polls import newsroom
 from pollsvc.polls import routes as polls
 from pollsvc.polls.ballot_box import BallotBox
@@ -50,11 +51,14 @@ class Service(Flask):
         return func
 
 
-def create_app(settings: Settings | None = None, threads: int | None = None) -> Flask:
+def create_app(
+    settings: Settings | None = None, threads: int | None = None, ring: Callable[[], None] | None = None
+) -> Flask:
     """Make the application. Opens no connection: the first request does.
 
     :param settings: read from the environment where left out.
     :param threads: requests that are worked on at once; left out, as many as the server has threads for.
+    :param ring: wakes the worker; left out, by the queue.
     :raises ConfigError: if a setting is missing or wrong.
     """
     settings = settings or Settings.from_environ(os.environ)
@@ -69,6 +73,7 @@ def create_app(settings: Settings | None = None, threads: int | None = None) -> 
         authenticate=_authenticate,
         is_known_origin=RememberedOrigins(_is_known_origin),
         voter_limit_key=_voter_limit_key,
+        ring=ring or Bell(settings),
     )
     app.extensions["pollsvc.checks"] = _checks(settings)
     app.extensions["pollsvc.snippet"] = snippets.embed_html
@@ -126,8 +131,8 @@ def _wire_routes(app: Flask) -> None:
     for feature in (polls, newsroom, voters, consent, corrections, articles, staff, forms, health):
         rest.register_blueprint(feature.blp)
     app.register_blueprint(openapi.describe(rest))
-    for pages in (embeds, files):
-        app.register_blueprint(pages.blueprint)
+    for feature in (embeds, files, pages):
+        app.register_blueprint(feature.blueprint)
 
 
 def _authenticate(secret: str, now: datetime) -> Actor | None:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,9 +16,10 @@ from sqlalchemy.exc import OperationalError
 
 from pollsvc import __version__, migrating, serving
 from pollsvc.articles.service import create_site
+from pollsvc.commands.starting import ACTOR, now, read_settings
 from pollsvc.config import PREFIX, ConfigError, Settings, fresh_keys
 from pollsvc.connections import check_room, find_room
-from pollsvc.consent.service import newsletter_text
+from pollsvc.consent.texts import newsletter_text
 from pollsvc.db import HOT_CONNECTIONS
 from pollsvc.embeds import demo as demo_content
 from pollsvc.errors import PollsvcError
@@ -31,9 +32,6 @@ from pollsvc.web.fields import Email, Text, WebUrl
 
 if TYPE_CHECKING:
     from flask import Flask
-
-#: Who the audit log names for what is done here.
-ACTOR = "cli"
 
 
 class _Commands(click.Group):
@@ -94,11 +92,18 @@ def main() -> None:
 @click.option(
     "--pin/--no-pin", "is_pinned", default=True, show_default=True, help="Keep each process on one processor."
 )
-def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) -> None:
+@click.option(
+    "--worker/--no-worker",
+    "has_worker",
+    default=True,
+    show_default=True,
+    help="Run the outbox worker beside it.",
+)
+def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool, has_worker: bool) -> None:
     """Serve readers and newsroom until told to stop."""
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
     own = f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
-    settings = _settings({PREFIX + "PUBLIC_URL": own})
+    settings = read_settings({PREFIX + "PUBLIC_URL": own})
     address = serving.free_address(host, port)
     if state_of(settings) == "empty":
         # A first run needs no command of its own; a database with content is only changed when asked for.
@@ -120,7 +125,23 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool) 
         workers=workers,
         threads=threads,
         is_pinned=is_pinned,
+        has_worker=has_worker,
     )
+
+
+@main.command()
+@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that began it ends.")
+def worker(*, with_parent: bool) -> None:
+    """Decide sign-ups and deliver mail and webhooks, until told to stop."""
+    from pollsvc.web import logs  # noqa: PLC0415 (it loads the metrics, which `serve` must prepare first)
+    from pollsvc.worker import work  # noqa: PLC0415
+
+    parent = os.getppid()
+    settings = read_settings()
+    with open_database(settings) as session:
+        session.commit()
+    logs.configure(settings.log_level)
+    work(settings, parent if with_parent else None)
 
 
 def _load_app() -> Callable[[Settings, int], Flask]:
@@ -138,7 +159,7 @@ def db() -> None:
 @db.command("upgrade")
 def upgrade_database() -> None:
     """Create the tables, or bring them to this release."""
-    settings = _settings()
+    settings = read_settings()
     try:
         migrating.upgrade(settings.database_url)
     except CommandError as error:
@@ -151,7 +172,7 @@ def upgrade_database() -> None:
 @db.command()
 def reconcile() -> None:
     """Compare every tally with its ballots; exit status 1 on a difference."""
-    with open_database(_settings(), is_writing=False) as session:
+    with open_database(read_settings(), is_writing=False) as session:
         # Every ballot is read: tens of millions take longer than a reader would wait.
         lift_patience(session)
         differences = find_differences(session)
@@ -185,9 +206,9 @@ def site() -> None:
 @click.option("--desk-email", type=_Checked("email", Email()), help="Who reads corrections.")
 def add_site(name: str, origins: tuple[str, ...], **links: str | None) -> None:
     """Add a site; it begins with a newsletter text made from its name and links."""
-    with open_database(_settings()) as session:
-        made = create_site(session, name=name, origins=origins, actor=ACTOR, now=_now(), **links)
-        newsletter_text(session, made, actor=ACTOR, now=_now())
+    with open_database(read_settings()) as session:
+        made = create_site(session, name=name, origins=origins, actor=ACTOR, now=now(), **links)
+        newsletter_text(session, made, actor=ACTOR, now=now())
         session.commit()
         click.echo(made.id)
 
@@ -210,11 +231,11 @@ def token() -> None:
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it lasts; for ever where left out.")
 def create_token(name: str, scopes: tuple[str, ...], days: int | None) -> None:
     """Make an API token and print it, alone; it cannot be read again."""
-    now = _now()
-    expires_at = now + timedelta(days=days) if days else None
-    with open_database(_settings()) as session:
+    moment = now()
+    expires_at = moment + timedelta(days=days) if days else None
+    with open_database(read_settings()) as session:
         _, secret = staff_service.create_token(
-            session, name=name, scopes=scopes, actor=ACTOR, now=now, expires_at=expires_at
+            session, name=name, scopes=scopes, actor=ACTOR, now=moment, expires_at=expires_at
         )
         session.commit()
     click.echo(secret)
@@ -237,14 +258,14 @@ def keys() -> None:
 )
 def demo(port: int) -> None:
     """Make the demo article's content where there is none, and print how to call the API."""
-    settings = _settings({PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{port}"})
+    settings = read_settings({PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{port}"})
     path = settings.instance / "demo-token"
     with open_database(settings) as session:
-        demo_content.make_demo(session, settings.keys(), settings.public_url, _now())
+        demo_content.make_demo(session, settings.keys(), settings.public_url, now())
         kept = path.read_text().strip() if path.exists() else ""
-        if not staff_service.find_token(session, kept, _now()):
+        if not staff_service.find_token(session, kept, now()):
             _, kept = staff_service.create_token(
-                session, name="demo", scopes=["admin"], actor=ACTOR, now=_now()
+                session, name="demo", scopes=["admin"], actor=ACTOR, now=now()
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -256,13 +277,5 @@ def demo(port: int) -> None:
     click.echo(f'Try the API:   curl -H "Authorization: Bearer {kept}" {settings.public_url}/v1/polls')
 
 
-def _settings(defaults: dict[str, str] | None = None) -> Settings:
-    given = {name: value for name, value in os.environ.items() if value.strip()}
-    settings = Settings.from_environ({**(defaults or {}), **given})
-    for name in settings.unknown:
-        click.echo(f"Note: {name} is no setting of this release.", err=True)
-    return settings
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+if __name__ == "__main__":
+    main()

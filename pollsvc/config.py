@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,13 +15,8 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
-from limits import parse_many
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
+from pollsvc import setting_values as values
 from pollsvc.keys import Keys, new_encryption_key, new_secret
 from pollsvc.network import parse_networks
 
@@ -40,102 +34,6 @@ def _setting(
     return field(default=default, repr=not is_secret, metadata={"meaning": meaning, "parse": parse})
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _secret(text: str) -> str:
-    if len(text) < 32:
-        raise ValueError("must have at least 32 characters")
-    return text
-
-
-def _secrets(text: str) -> tuple[str, ...]:
-    keys = tuple(_secret(key) for key in _listed(text))
-    if not keys:
-        raise ValueError("must name at least one key")
-    return keys
-
-
-def _encryption_keys(text: str) -> tuple[str, ...]:
-    keys = _listed(text)
-    if not keys:
-        raise ValueError("must name at least one key")
-    for key in keys:
-        Fernet(key)
-    return keys
-
-
-def _database_url(text: str) -> str:
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as error:
-        # Without its text, which may quote a piece of a password.
-        raise ValueError("must be a SQLAlchemy URL such as postgresql://user:password@host/name") from error
-    if url.get_backend_name() == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    elif url.drivername == "sqlite":
-        if url.database in (None, "", ":memory:"):
-            raise ValueError("must name a file: an in-memory database is lost with its process")
-        url = url.set(database=str(Path(str(url.database)).absolute()))
-    else:
-        raise ValueError("must begin with sqlite:/// or postgresql://")
-    return url.render_as_string(hide_password=False)
-
-
-def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http or https address such as https://polls.example.org")
-    if parts.path.rstrip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("must be a scheme and a host only: pollsvc owns the whole host name")
-    if not re.fullmatch(r"[a-z0-9.:\[\]_-]+", parts.netloc.lower()):
-        raise ValueError("must name its host in ASCII, an international one as xn--...")
-    # Browsers leave the default port out of an Origin, and ours is compared with theirs.
-    is_default = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{parts.scheme}://{host}" if is_default else f"{parts.scheme}://{host}:{parts.port}"
-
-
-def _redis_url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        is_sound = parts.scheme in ("redis", "rediss") and parts.port != 0
-    except ValueError:
-        is_sound = False
-    if not is_sound:
-        raise ValueError("must begin with redis:// or rediss://, such as redis://host:6379/0")
-    return text
-
-
-def _limit(text: str) -> str:
-    try:
-        amounts = [item.amount for item in parse_many(text)]
-    except ValueError as error:
-        raise ValueError("must be a rate limit such as 600/minute, or 10/second;600/minute") from error
-    if min(amounts) < 1:
-        raise ValueError("must let at least one request through")
-    return text
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
-        raise ValueError("must be a whole number above 0")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if _whole(text) > 65_535:
-        raise ValueError("must be a port, at most 65535")
-    return int(text)
-
-
-def _log_level(text: str) -> str:
-    if text.lower() not in ("debug", "info", "warning", "error"):
-        raise ValueError("must be debug, info, warning or error")
-    return text.lower()
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings of one installation, parsed and checked."""
@@ -145,36 +43,36 @@ class Settings:
     database_url: str = _setting(
         "Where everything is kept: sqlite:///file or postgresql://user:password@host/name. "
         "Default: pollsvc.db in instance/ of the working directory.",
-        _database_url,
+        values.database_url,
         "",
         is_secret=True,
     )
     redis_url: str | None = _setting(
         "Where rate limits are counted when several processes run: redis://host:6379/0. Default: memory of each process.",
-        _redis_url,
+        values.redis_url,
         is_secret=True,
     )
     public_url: str = _setting(
         "The address readers reach this service at. Links, cookie flags and the scheme come from it; an https one is "
         "production and requires the three keys. Default: the address that `pollsvc serve` listens on.",
-        _public_url,
+        values.public_url,
         "http://127.0.0.1:8000",
     )
     secret_key: tuple[str, ...] = _setting(
         "Signing keys, comma separated: the first signs, all verify. At least 32 characters each.",
-        _secrets,
+        values.secrets,
         (),
         is_secret=True,
     )
     hash_key: str = _setting(
         "Key of voter keys and look-up hashes, at least 32 characters. Never change it: ballots hang on it.",
-        _secret,
+        values.secret,
         "",
         is_secret=True,
     )
     encryption_keys: tuple[str, ...] = _setting(
         "Fernet keys for addresses and unpublished texts, comma separated: the first encrypts, all decrypt.",
-        _encryption_keys,
+        values.encryption_keys,
         (),
         is_secret=True,
     )
@@ -183,18 +81,59 @@ class Settings:
     )
     metrics_port: int | None = _setting(
         "A port of its own for /metrics on the host that `serve` listens on, without a token. Default: none.",
-        _port,
+        values.port,
     )
-    log_level: str = _setting("debug, info, warning or error.", _log_level, "info")
+    log_level: str = _setting("debug, info, warning or error.", values.log_level, "info")
     database_pool: int = _setting(
-        "Database connections of one process at the most, beside 4 for votes and results.", _whole, 16
+        "Database connections of one process at the most, beside 4 for votes and results.", values.whole, 16
     )
-    limit_staff: str = _setting("Newsroom calls per API token.", _limit, "1200/minute")
-    limit_voters: str = _setting("New voter tokens per network.", _limit, "600/minute")
-    limit_votes: str = _setting("Votes per network.", _limit, "600/minute")
-    limit_votes_per_voter: str = _setting("Votes per voter token.", _limit, "30/minute")
-    limit_consents: str = _setting("Newsletter sign-ups per network.", _limit, "20/minute")
-    limit_corrections: str = _setting("Corrections per network.", _limit, "20/minute")
+    limit_staff: str = _setting("Newsroom calls per API token.", values.limit, "1200/minute")
+    limit_voters: str = _setting("New voter tokens per network.", values.limit, "600/minute")
+    limit_votes: str = _setting("Votes per network.", values.limit, "600/minute")
+    limit_votes_per_voter: str = _setting("Votes per voter token.", values.limit, "30/minute")
+    limit_consents: str = _setting("Newsletter sign-ups per network.", values.limit, "20/minute")
+    limit_corrections: str = _setting("Corrections per network.", values.limit, "20/minute")
+    limit_links: str = _setting(
+        "Presses of a button behind a mail's link, and sign-ups taken back, per network.",
+        values.limit,
+        "600/minute",
+    )
+    smtp_url: str | None = _setting(
+        "Where mail is handed over: smtp://user:password@host:587 (STARTTLS) or smtps://…:465. "
+        "Default: mails become files in instance/mail/.",
+        values.smtp_url,
+        is_secret=True,
+    )
+    mail_from: str | None = _setting(
+        "The address that mail comes from. Default: pollsvc@ and the host of the public URL.",
+        values.mail_address,
+    )
+    queue_url: str | None = _setting(
+        "What wakes the worker: sqlite:///file, postgresql://… or redis://…. "
+        "Default: Redis where it is set, else the kind of the database.",
+        values.queue_url,
+        is_secret=True,
+    )
+    private_hosts: frozenset[str] = _setting(
+        "Hosts, comma separated, that webhooks reach although they lie in a private network, over http too. Default: none.",
+        values.hosts,
+        frozenset(),
+    )
+    disposable_domains: frozenset[str] = _setting(
+        "Domains, comma separated or one a line in @/a/file, whose addresses get no mail. Default: none.",
+        values.domains,
+        frozenset(),
+    )
+    renewal_days: int = _setting("Days to answer when a text changed in substance.", values.whole, 30)
+    retain_mail_days: int = _setting(
+        "Days that the record of a delivery, and a mail's file, are kept.", values.whole, 30
+    )
+    retain_correction_days: int = _setting(
+        "Days after its decision that a correction's name, address and texts are kept.", values.whole, 365
+    )
+    retain_proof_days: int = _setting(
+        "Days after a withdrawal or an expiry that the address is kept beside its proof.", values.whole, 1_095
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], directory: Path | None = None) -> Settings:
@@ -221,7 +160,7 @@ class Settings:
                     raise ConfigError(
                         sentence if sentence.endswith((".", "?")) else sentence + "."
                     ) from error
-        given.setdefault("database_url", _database_url(f"sqlite:///{instance / 'pollsvc.db'}"))
+        given.setdefault("database_url", values.database_url(f"sqlite:///{instance / 'pollsvc.db'}"))
         return cls(instance=instance, **_with_keys(given, instance))
 
     @property
@@ -259,9 +198,9 @@ def _with_keys(given: dict[str, Any], instance: Path) -> dict[str, Any]:
             _write_once(path, json.dumps(fresh_keys(), indent=1))
         made = json.loads(path.read_text())
         return {
-            "secret_key": _secrets(made["secret_key"]),
-            "hash_key": _secret(made["hash_key"]),
-            "encryption_keys": _encryption_keys(made["encryption_keys"]),
+            "secret_key": values.secrets(made["secret_key"]),
+            "hash_key": values.secret(made["hash_key"]),
+            "encryption_keys": values.encryption_keys(made["encryption_keys"]),
         } | given
     except OSError as error:
         raise ConfigError(

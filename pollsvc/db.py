@@ -72,6 +72,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 ChoiceIds = sa.JSON().with_variant(postgresql.ARRAY(sa.SmallInteger), "postgresql")
 
 Id = Annotated[uuid.UUID, mapped_column(sa.Uuid, primary_key=True, default=uuid7)]
+#: A number that the database counts up.
+Number = Annotated[int, mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"))]
 Hash = Annotated[bytes, mapped_column(sa.LargeBinary(32))]
 Time = Annotated[datetime, mapped_column(UtcDateTime)]
 Encrypted = Annotated[str, mapped_column(EncryptedText)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,18 @@ def migrating(url: str) -> Iterator[Alembic]:
         _prepare_sqlite(engine)
     app = Flask("pollsvc.migrating", static_folder=None)
     app.config["ALEMBIC"] = {"script_location": str(migrations_folder())}
+    app.config["ALEMBIC_CONTEXT"] = {"include_object": partial(_is_of, engine.dialect.name)}
     alembic = Alembic(app, run_mkdir=False, command_name="", metadatas=Model.metadata, engines=engine)
     try:
         with app.app_context(), _alone(engine):
             yield alembic
     finally:
         engine.dispose()
+
+
+def _is_of(dialect: str, item: Any, *_: object) -> bool:
+    """Whether a part of the schema is there on this database: a model may say which one it is for."""
+    return bool(item.info.get("dialect", dialect) == dialect)
 
 
 def migrations_folder() -> Path:

@@ -11,10 +11,12 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from pollsvc.config import ConfigError, Settings
+from pollsvc.config import PREFIX, ConfigError, Settings
 from pollsvc.patience import ASIDE
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a folder that only
 class Server(MPServer):
     """granian with a watch that replaces every dead worker, however often they die."""
 
+    #: The outbox worker beside the web workers, where it runs here.
+    companion: Companion | None = None
+
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop. A terminal and systemd signal the workers too: one that ends before we told it has not failed."""
         for worker in self.wrks:
@@ -67,12 +72,16 @@ class Server(MPServer):
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         deaths = [0] * self.workers
         due: dict[int, float] = {}
+        if self.companion:
+            self.companion.start()
         # Not by granian's event: its lock is not re-entrant, and the signal handler that sets it runs in this thread.
         while True:
             time.sleep(WATCH)
             if self.interrupt_signal:
                 break
             now = time.monotonic()
+            if self.companion:
+                self.companion.look(now)
             for index, worker in enumerate(self.wrks):
                 if index not in due and not worker.inner.is_alive():
                     deaths[index] = 1 if now - worker.birth > HEALTHY else deaths[index] + 1
@@ -82,8 +91,46 @@ class Server(MPServer):
             for index in [index for index, at in due.items() if at <= now]:
                 del due[index]
                 self._respawn_workers([index], spawn_target, target_loader)
+        if self.companion:
+            self.companion.stop()
         # What was replaced is no failure of the service; granian would exit with 1.
         self.interrupt_children.clear()
+
+
+class Companion:
+    """The outbox worker as a child of `serve`: begun again whenever it dies, told to stop with the others.
+
+    A program of its own rather than a fork: its threads and connections are no affair of the web workers.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = dict(environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._birth = 0.0
+        self._deaths = 0
+        self._due = 0.0
+
+    def start(self) -> None:
+        """Begin it."""
+        self._birth = time.monotonic()
+        command = [sys.executable, "-m", "pollsvc.cli", "worker", "--with-parent"]
+        self._process = subprocess.Popen(command, env=self._environ)  # noqa: S603 (our own words)
+
+    def look(self, now: float) -> None:
+        """Replace it if it died, after a pause that grows with each death."""
+        if self._process is not None and self._process.poll() is not None:
+            self._deaths = 1 if now - self._birth > HEALTHY else self._deaths + 1
+            self._due = now + _pause(self._deaths)
+            told = f"The outbox worker ({self._process.pid}) ended with {self._process.returncode}."
+            click.echo(f"{told} It is replaced in {_pause(self._deaths):.0f} s.", err=True)
+            self._process = None
+        if self._process is None and now >= self._due:
+            self.start()
+
+    def stop(self) -> None:
+        """Tell it to end. Nobody waits: what it is at is leased, and it ends with its parent at the latest."""
+        if self._process is not None:
+            self._process.terminate()
 
 
 def _pause(deaths: int) -> float:
@@ -121,6 +168,7 @@ def serve(
     workers: int,
     threads: int,
     is_pinned: bool = True,
+    has_worker: bool = True,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then finish what is under way and end within 10 s.
 
@@ -129,6 +177,7 @@ def serve(
     :param address: see :func:`free_address`.
     :param threads: requests that each worker works on at once.
     :param is_pinned: whether each worker stays on one processor.
+    :param has_worker: whether the outbox worker runs beside them.
     """
     # In memory where there is such a folder: each worker maps these files, and a full disk under one would kill it.
     memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
@@ -143,7 +192,7 @@ def serve(
         make_app = load()
         if settings.metrics_port:
             _serve_metrics(address, settings.metrics_port)
-        Server(
+        server = Server(
             "pollsvc",
             address=address,
             port=port,
@@ -160,7 +209,11 @@ def serve(
             workers_kill_timeout=DRAIN,
             # Its warnings call so many threads too many on a small machine; we measured that they are not.
             log_level=LogLevels.error,
-        ).serve(
+        )
+        if has_worker:
+            # What links the worker writes is the address that we serve, whatever the environment says.
+            server.companion = Companion({**os.environ, PREFIX + "PUBLIC_URL": settings.public_url})
+        server.serve(
             target_loader=partial(_begin_worker, partial(make_app, settings, threads), os.getpid(), first),
             wrap_loader=False,
         )

@@ -173,7 +173,7 @@ def settings(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def _application(settings: Settings) -> Iterator[Flask]:
-    application = create_app(settings)
+    application = create_app(settings, ring=lambda: None)
     yield application
     close(application)
 
@@ -191,7 +191,7 @@ def make_app(settings: Settings, database_url: str) -> Iterator[Callable[..., Fl
     made: list[Flask] = []
 
     def make(*, threads: int | None = None, **changes: Any) -> Flask:
-        made.append(create_app(dataclasses.replace(settings, **changes), threads))
+        made.append(create_app(dataclasses.replace(settings, **changes), threads, lambda: None))
         return made[-1]
 
     yield make

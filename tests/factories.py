@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles import service as articles
 from pollsvc.articles.models import Article, Site
-from pollsvc.consent import service as consent
+from pollsvc.consent import texts
 from pollsvc.consent.models import ConsentText
 from pollsvc.corrections import service as corrections
 from pollsvc.corrections.models import Correction
@@ -69,11 +69,11 @@ def make_voter_token(keys: Keys, *, number: int = 1, now: datetime | None = None
 def make_consent_text(session: Session, *, site: Site, **changes: Any) -> ConsentText:
     """Make the next version of a site's newsletter text."""
     defaults: dict[str, Any] = {
-        "body": "Send me the newsletter. It is free, and I may leave at any time.",
+        "body": f"Send me the newsletter of {site.name}. It is free, and I may leave at any time.",
         "actor": ACTOR,
         "now": THEN,
     }
-    return consent.publish_text(session, site_id=site.id, **(defaults | changes))
+    return texts.publish_text(session, site_id=site.id, **(defaults | changes))
 
 
 def make_poll(session: Session, *, choices: Sequence[str] = ("Yes", "No"), **changes: Any) -> Poll:

@@ -33,7 +33,7 @@ def name_of(path: Path) -> str:
 
 
 def is_edge(path: Path) -> bool:
-    return path.name in EDGES or path.parent.name == "web"
+    return path.name in EDGES or path.parent.name in {"web", "commands"}
 
 
 def commits_in(path: Path) -> Iterator[str]:

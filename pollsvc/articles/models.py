@@ -15,7 +15,12 @@ class Site(Model):
     """A publication: what its texts link to, and who reads what readers send."""
 
     __tablename__ = "site"
-    __table_args__ = (UniqueConstraint("name"),)
+    __table_args__ = (
+        UniqueConstraint("name"),
+        CheckConstraint(
+            "consent_mode IN ('explicit', 'soft_opt_in', 'notice_only')", name="known_consent_mode"
+        ),
+    )
 
     id: Mapped[Id]
     name: Mapped[str]
@@ -24,6 +29,12 @@ class Site(Model):
     standards_url: Mapped[str | None]
     #: Encrypted: it may be a person's.
     desk_email: Mapped[str | None] = mapped_column(EncryptedText)
+    #: The language that mail to its readers is written in, such as ``en``.
+    locale: Mapped[str] = mapped_column(default="en", server_default="en")
+    #: What its texts ask for, unless they say otherwise; see :mod:`pollsvc.consent.texts`.
+    consent_mode: Mapped[str] = mapped_column(default="explicit", server_default="explicit")
+    #: What the publisher's login signs its tokens with: a secret, or a public key in PEM.
+    login_key: Mapped[str | None] = mapped_column(EncryptedText)
     created_at: Mapped[datetime]
     origins: Mapped[list[SiteOrigin]] = relationship(
         back_populates="site", order_by="SiteOrigin.position", lazy="selectin", cascade="all, delete-orphan"

@@ -1,126 +1,36 @@
-"""Texts are published here, and each agreement is recorded with what was shown, when and where."""
+"""A reader's own acts: signing up, confirming, leaving; and the newsroom's look at what stands."""
 
 from __future__ import annotations
 
-import hashlib
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from pollsvc.articles.models import Site
-from pollsvc.articles.service import ensure_article, lock_site
+from pollsvc.articles.service import ensure_article
 from pollsvc.articles.urls import InvalidUrl, canonical_origin
-from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
-from pollsvc.db import insert_into
-from pollsvc.errors import NotFound, one_field
+from pollsvc.consent.links import Links
+from pollsvc.consent.models import (
+    Confirmation,
+    Consent,
+    ConsentText,
+    Kind,
+    SignUp,
+    State,
+    Subscriber,
+)
+from pollsvc.consent.states import note
+from pollsvc.consent.tokens import read_leaving_token, token_hash
+from pollsvc.errors import one_field
 from pollsvc.keys import Keys
+from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
 
-NEWSLETTER = "newsletter"
 
-
-class ConsentTextNotFound(NotFound):
-    """No consent text has this id."""
-
-    code = "consent_text_not_found"
-    detail = "There is no consent text with this id."
-
-
-def publish_text(
-    session: Session,
-    *,
-    site_id: uuid.UUID,
-    body: str,
-    actor: str,
-    now: datetime,
-    purpose: str = NEWSLETTER,
-    **links: str | None,
-) -> ConsentText:
-    """Publish the next version of a site's text. Earlier versions stay as they were: they are what was read.
-
-    :param links: ``privacy_url`` and ``terms_url``, where they are not the site's own; None for no link.
-    :raises SiteNotFound: if no site has this id.
-    """
-    # Publishers wait for each other here, so that each finds the number before its own.
-    site = lock_site(session, site_id)
-    shown = {"privacy_url": site.privacy_url, "terms_url": site.terms_url} | links
-    latest = select(func.max(ConsentText.version)).where(
-        ConsentText.site_id == site.id, ConsentText.purpose == purpose
-    )
-    text = ConsentText(
-        site_id=site.id,
-        purpose=purpose,
-        version=(session.scalar(latest) or 0) + 1,
-        body=body,
-        body_hash=text_hash(body, **shown),
-        created_at=now,
-        created_by=actor,
-        **shown,
-    )
-    session.add(text)
-    session.flush()
-    detail = {
-        "site_id": str(site.id),
-        "purpose": purpose,
-        "version": text.version,
-        "hash": text.body_hash.hex(),
-    }
-    record(
-        session,
-        actor=actor,
-        action="consent_text.published",
-        subject=("consent_text", text.id),
-        now=now,
-        detail=detail,
-    )
-    return text
-
-
-def newsletter_text(session: Session, site: Site, *, actor: str, now: datetime) -> ConsentText:
-    """The site's newsletter text in force; one made from its name and links where it has none yet."""
-    newest = (
-        list_texts(site.id)
-        .where(ConsentText.purpose == NEWSLETTER)
-        .order_by(ConsentText.version.desc())
-        .limit(1)
-    )
-    found = session.scalar(newest)
-    if found is None:
-        # Two first polls of a site may meet here: the later one waits, and finds the text of the other.
-        lock_site(session, site.id)
-        found = session.scalar(newest)
-    return found or publish_text(
-        session,
-        site_id=site.id,
-        body=(
-            f"Yes, send me the newsletter of {site.name} by e-mail. It is free of charge, and I may unsubscribe at "
-            f"any time with the link in every issue."
-        ),
-        actor=actor,
-        now=now,
-    )
-
-
-def get_text(session: Session, text_id: uuid.UUID) -> ConsentText:
-    """The text with this id, superseded or not.
-
-    :raises ConsentTextNotFound: if there is none.
-    """
-    text = session.get(ConsentText, text_id)
-    if text is None:
-        raise ConsentTextNotFound
-    return text
-
-
-def list_texts(site_id: uuid.UUID | None = None) -> Select[ConsentText]:
-    """All versions of all texts, or those of a site."""
-    texts = select(ConsentText)
-    return texts.where(ConsentText.site_id == site_id) if site_id else texts
-
-
-def record_consent(
+def take_sign_up(
     session: Session,
     keys: Keys,
     *,
@@ -130,13 +40,16 @@ def record_consent(
     origin: str | None,
     is_suspect: bool,
     now: datetime,
+    withdrawal_key: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
     method: str = "checkbox",
-) -> ConsentEvent:
-    """Append the event that somebody ticked the box: the text's hash, time, article and origin.
+) -> SignUp:
+    """Write down that somebody ticked the box: which text, when, on which article, from which origin.
 
-    The same statements run whether the address is known or not, so that neither answer nor time tells.
+    The same statements run whoever the address is; what becomes of it, :mod:`pollsvc.consent.signing_up` decides later.
 
     :param origin: the ``Origin`` header of the request; one that is no origin is kept as none.
+    :param withdrawal_key: a secret that the reader's page keeps, by which it can take this sign-up back.
     :raises Invalid: if there is no such text, or the article belongs to no site or not to the text's site.
     """
     text = session.get(ConsentText, text_id)
@@ -145,20 +58,110 @@ def record_consent(
     article = ensure_article(session, article_url, now, by_reader=True)
     if article.site_id != text.site_id:
         raise one_field("text_id", "This text belongs to another site than the article.")
-    event = ConsentEvent(
-        kind="requested",
-        subscriber_id=_ensure_subscriber(session, keys, email),
+    sign_up = SignUp(
         text_id=text.id,
-        text_hash=text.body_hash,
+        email=email,
+        email_hash=email_hash(keys, email),
         article_id=article.id,
         origin=_sound_origin(origin),
         method=method,
+        evidence={"control": "checkbox", "default_checked": False, **(evidence or {})},
+        withdrawal_hash=token_hash(withdrawal_key) if withdrawal_key else None,
         is_suspect=is_suspect,
         occurred_at=now,
+        available_at=now,
     )
-    session.add(event)
+    session.add(sign_up)
     session.flush()
-    return event
+    return sign_up
+
+
+def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
+    """Confirm the request that a mail's link belongs to, once and in time.
+
+    :returns: whether anything changed; the reader is told the same either way.
+    """
+    used = (
+        update(Confirmation)
+        .where(
+            Confirmation.token_hash == token_hash(token),
+            Confirmation.used_at.is_(None),
+            Confirmation.expires_at > now,
+        )
+        .values(used_at=now)
+        .returning(Confirmation)
+        .execution_options(synchronize_session=False)
+    )
+    confirmation = session.scalars(used).one_or_none()
+    consent = _get_locked(session, confirmation.consent_id) if confirmation else None
+    if confirmation is None or consent is None:
+        return False
+    evidence = {
+        "token_hash": confirmation.token_hash.hex(),
+        "message_id": confirmation.message_id,
+        "request_id": str(confirmation.request_id),
+    }
+    text = session.get_one(ConsentText, confirmation.text_id)
+    if confirmation.kind == "renewal":
+        if consent.state != State.ACTIVE:
+            return False
+        note(session, consent, Kind.RENEWED, text=text, method="mail_link", now=now, evidence=evidence)
+        _tell(session, links, consent, "consent.renewed", now)
+        return True
+    # One that was taken back meanwhile, or asked for anew, is not what this link confirms.
+    if consent.state != State.PENDING or consent.request_id != confirmation.request_id:
+        return False
+    note(session, consent, Kind.CONFIRMED, text=text, method="mail_link", now=now, evidence=evidence)
+    _tell(session, links, consent, "consent.confirmed", now)
+    return True
+
+
+def leave(
+    session: Session, links: Links, token: str, *, method: str, is_everything: bool = False, now: datetime
+) -> bool:
+    """End the consent of a mail's link, or all of the same person; at once, and as often as asked.
+
+    :returns: whether anything changed; the reader is told the same either way.
+    """
+    consent_id = read_leaving_token(links.keys, token)
+    consent = _get_locked(session, consent_id) if consent_id else None
+    if consent is None:
+        return False
+    ended = [consent]
+    if is_everything:
+        theirs = select(Consent).where(Consent.subscriber_id == consent.subscriber_id).order_by(Consent.id)
+        ended = list(session.scalars(theirs.with_for_update(of=Consent)))
+    return sum(withdraw(session, links, each, method=method, now=now) for each in ended) > 0
+
+
+def take_back(session: Session, links: Links, withdrawal_key: str, now: datetime) -> bool:
+    """End what a page's own sign-up came to: as easy as it was to give. Nobody else's consent can be met by it.
+
+    :returns: whether anything changed; the reader is told the same either way.
+    """
+    hashed = token_hash(withdrawal_key)
+    waiting = delete(SignUp).where(SignUp.withdrawal_hash == hashed).returning(SignUp.id)
+    was_waiting = bool(session.scalars(waiting.execution_options(synchronize_session=False)).all())
+    found = session.scalars(
+        select(Consent).where(Consent.withdrawal_hash == hashed).with_for_update(of=Consent)
+    ).all()
+    return sum(withdraw(session, links, each, method="widget", now=now) for each in found) > 0 or was_waiting
+
+
+def withdraw(
+    session: Session, links: Links, consent: Consent, *, method: str, now: datetime, actor: str = "reader"
+) -> bool:
+    """End a consent that is asked for or given (GDPR Art. 7(3)). One that ended is left as it is.
+
+    :param consent: locked by the caller.
+    """
+    if consent.state not in (State.PENDING, State.ACTIVE):
+        return False
+    was_active = consent.state == State.ACTIVE
+    note(session, consent, Kind.WITHDRAWN, text=consent.text, method=method, now=now, actor=actor)
+    if was_active:
+        _tell(session, links, consent, "consent.withdrawn", now)
+    return True
 
 
 def find_subscriber(session: Session, keys: Keys, email: str) -> uuid.UUID | None:
@@ -168,16 +171,16 @@ def find_subscriber(session: Session, keys: Keys, email: str) -> uuid.UUID | Non
 
 def search_consents(
     session: Session, keys: Keys, email: str, *, actor: str, now: datetime
-) -> Select[ConsentEvent]:
+) -> Select[Consent]:
     """The consents given with an address, with what was shown. That somebody looked leaves an audit row."""
     subscriber_id = find_subscriber(session, keys, email)
     # Whom an unknown address belongs to is not ours to write down: the row then names nobody.
     subject = ("subscriber", subscriber_id or "")
     record(session, actor=actor, action="consents.searched", subject=subject, now=now)
     return (
-        select(ConsentEvent)
-        .where(ConsentEvent.subscriber_id == subscriber_id)
-        .options(selectinload(ConsentEvent.text), selectinload(ConsentEvent.article))
+        select(Consent)
+        .where(Consent.subscriber_id == subscriber_id)
+        .options(selectinload(Consent.text), selectinload(Consent.article))
     )
 
 
@@ -187,16 +190,37 @@ def email_hash(keys: Keys, email: str) -> bytes:
     return keys.digest("email", email.lower().encode())
 
 
-def text_hash(body: str, privacy_url: str | None, terms_url: str | None) -> bytes:
-    """SHA-256 of a text as it was shown: body and both links, each on lines of its own."""
-    return hashlib.sha256("\n\n".join((body, privacy_url or "", terms_url or "")).encode()).digest()
+def _get_locked(session: Session, consent_id: uuid.UUID) -> Consent | None:
+    return session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
 
 
-def _ensure_subscriber(session: Session, keys: Keys, email: str) -> uuid.UUID:
-    hashed = email_hash(keys, email)
-    row = insert_into(session, Subscriber).values(id=uuid.uuid4(), email=email, email_hash=hashed)
-    session.execute(row.on_conflict_do_nothing(index_elements=["email_hash"]))
-    return session.scalars(select(Subscriber.id).where(Subscriber.email_hash == hashed)).one()
+def _tell(session: Session, links: Links, consent: Consent, kind: str, now: datetime) -> None:
+    """Hand a change on to the publisher's endpoints."""
+    data = hand_over(links, consent)
+    subject = f"subscriber:{consent.subscriber_id}"
+    announce(session, kind, site_id=consent.site_id, subject=subject, data=data, now=now)
+
+
+def hand_over(links: Links, consent: Consent) -> dict[str, Any]:
+    """What the publisher's systems are told of a consent."""
+    return {
+        "consent_id": str(consent.id),
+        "site_id": str(consent.site_id),
+        "purpose": consent.purpose,
+        "state": consent.state,
+        "email": consent.subscriber.email,
+        "locale": consent.text.locale,
+        "text": {
+            "id": str(consent.text.id),
+            "version": consent.text.version,
+            "hash": consent.text.body_hash.hex(),
+        },
+        "mode": consent.text.mode,
+        "is_gdpr_consent": consent.text.mode == "explicit",
+        "confirmed_at": consent.confirmed_at.isoformat() if consent.confirmed_at else None,
+        "changed_at": consent.changed_at.isoformat(),
+        "unsubscribe_url": links.leave(consent.id),
+    }
 
 
 def _sound_origin(header: str | None) -> str | None:

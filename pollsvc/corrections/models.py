@@ -40,6 +40,8 @@ class Correction(Model):
     created_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     decided_by: Mapped[str | None]
+    #: When the person who wrote it was forgotten; what they wrote is empty then.
+    erased_at: Mapped[datetime | None]
     article: Mapped[Article] = relationship(lazy="joined", innerjoin=True)
 
     @property

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.articles.service import create_site, edit_site
-from pollsvc.consent.service import publish_text
+from pollsvc.consent.texts import publish_text
 from pollsvc.keys import Keys
 from pollsvc.polls.ballots import cast_vote, new_ballot
 from pollsvc.polls.choices import ChoiceEdit

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from pollsvc.articles.service import locate_article
-from pollsvc.consent.service import record_consent
+from pollsvc.consent.service import take_sign_up
 from pollsvc.corrections import service as corrections
 from pollsvc.corrections.schemas import NewCorrectionSchema
 from pollsvc.db import db
@@ -34,7 +34,7 @@ from pollsvc.web.guards import public
 from pollsvc.web.headers import allow_framing
 from pollsvc.web.limits import limited, spend
 from pollsvc.web.metrics import SUBMISSIONS, VOTES
-from pollsvc.web.state import keys, now, settings
+from pollsvc.web.state import keys, now, ring, settings
 
 blueprint = Blueprint("embeds", __name__)
 
@@ -180,10 +180,11 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
     try:
         fields = consent_fields(poll, form)
         db.session.commit()
-        record_consent(
+        take_sign_up(
             db.writing, keys(), **fields, origin=request.headers.get("Origin"), is_suspect=suspect, now=now()
         )
         db.writing.commit()
+        ring()
     except ValidationError as error:
         return SignUp(why_not_taken(error, email), email)
     except (PollsvcError, SQLAlchemyError) as error:

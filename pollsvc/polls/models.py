@@ -16,6 +16,8 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
+    false,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -173,6 +175,13 @@ class Ballot(Model):
         PrimaryKeyConstraint("poll_id", "voter_key"),
         CheckConstraint("state IN ('counted', 'held')", name="known_state"),
         CheckConstraint("tier IN ('login', 'cookie', 'storage', 'frame', 'form')", name="known_tier"),
+        # The few that wait to be mixed. SQLite keeps ballots in the order of their random keys: nothing to mix there.
+        Index(
+            "ix_ballot_is_mixed",
+            "poll_id",
+            postgresql_where=text("NOT is_mixed"),
+            info={"dialect": "postgresql"},
+        ).ddl_if(dialect="postgresql"),
         {"sqlite_with_rowid": False},
     )
 
@@ -182,6 +191,8 @@ class Ballot(Model):
     tier: Mapped[str]
     state: Mapped[str]
     voted_hour: Mapped[datetime]
+    #: Whether its row was written again among others, so that PostgreSQL's own columns tell no order (docs/adr/0004).
+    is_mixed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TallySlot(Model):

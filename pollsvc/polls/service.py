@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, lazyload
 
 from pollsvc.articles.models import Article
 from pollsvc.articles.service import ensure_article, find_article
-from pollsvc.consent.service import ConsentTextNotFound, get_text, newsletter_text
+from pollsvc.consent.texts import ConsentTextNotFound, get_text, newsletter_text
 from pollsvc.errors import Conflict, Gone, Invalid, NotFound, StaleVersion, one_field
 from pollsvc.polls import tallies
 from pollsvc.polls.choices import ChoiceEdit, arrange_choices

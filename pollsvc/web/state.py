@@ -69,6 +69,8 @@ class State:
     authenticate: Authenticate
     is_known_origin: OriginLookup
     voter_limit_key: VoterLimitKey
+    #: Tells the worker that there is something to do; never fails and never waits.
+    ring: Callable[[], None]
     clock: Callable[[], datetime] = field(default=utc_now)
 
 
@@ -91,3 +93,8 @@ def keys() -> Keys:
 def now() -> datetime:
     """The time by the application's clock."""
     return state().clock()
+
+
+def ring() -> None:
+    """Wake the worker: what the request wrote is committed, and there may be something to send."""
+    state().ring()

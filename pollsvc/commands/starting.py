@@ -1,0 +1,27 @@
+"""What every command begins with."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+
+import click
+
+from pollsvc.config import Settings
+
+#: Who the audit log names for what is done by a command.
+ACTOR = "cli"
+
+
+def read_settings(defaults: dict[str, str] | None = None) -> Settings:
+    """The settings, and a note about each that this release does not know."""
+    given = {name: value for name, value in os.environ.items() if value.strip()}
+    settings = Settings.from_environ({**(defaults or {}), **given})
+    for name in settings.unknown:
+        click.echo(f"Note: {name} is no setting of this release.", err=True)
+    return settings
+
+
+def now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)

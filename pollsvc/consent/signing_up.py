@@ -1,0 +1,261 @@
+"""What becomes of a sign-up: the worker looks its address up, and decides whether a mail may go there.
+
+Nothing of this runs in the reader's request, so that neither its answer nor its time tells whose address it is.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Select, func, insert, literal, select, text
+from sqlalchemy.orm import Session
+
+from pollsvc.consent.links import Links
+from pollsvc.consent.models import (
+    Confirmation,
+    Consent,
+    ConsentEvent,
+    Kind,
+    MailPermit,
+    Mode,
+    SignUp,
+    State,
+    Subscriber,
+    Suppression,
+)
+from pollsvc.consent.states import new_consent, note
+from pollsvc.consent.tokens import new_token, token_hash
+from pollsvc.db import UtcDateTime
+from pollsvc.outbox.service import Letter, new_message_id, post_mail
+
+#: How long a link that confirms works; after that the request's personal data is wiped.
+CONFIRM_WITHIN = timedelta(days=7)
+#: Confirmation mails to one address: this far apart, and so many in a day. It protects whoever is being mailed.
+MAIL_PAUSE = timedelta(minutes=15)
+MAILS_A_DAY = 5
+_DAY = timedelta(days=1)
+#: Any number, the same in every process: PostgreSQL's advisory locks of addresses.
+_ADDRESS_LOCKS = 7077552
+
+
+class Outcome(StrEnum):
+    """What became of a sign-up."""
+
+    MAILED = "mailed"
+    ACTIVATED = "activated"
+    DEFERRED = "deferred"
+    ALREADY_ACTIVE = "already_active"
+    ALREADY_MAILED = "already_mailed"
+    SUPPRESSED = "suppressed"
+    DISPOSABLE = "disposable"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What sign-ups are decided with.
+
+    :param disposable_domains: whose addresses get no mail.
+    """
+
+    links: Links
+    disposable_domains: frozenset[str] = frozenset()
+
+
+def due_sign_ups(now: datetime, email_hash: bytes | None = None) -> Select[SignUp]:
+    """The sign-ups that wait, oldest first; all of an address where one is given."""
+    waiting = select(SignUp).order_by(SignUp.available_at, SignUp.id)
+    if email_hash is not None:
+        return waiting.where(SignUp.email_hash == email_hash)
+    return waiting.where(SignUp.available_at <= now)
+
+
+def process_sign_up(session: Session, desk: Desk, sign_up_id: uuid.UUID, now: datetime) -> Outcome | None:
+    """Decide a sign-up, in one transaction with everything that comes of it.
+
+    :returns: what became of it; None if another worker was faster.
+    """
+    hashed = session.scalar(select(SignUp.email_hash).where(SignUp.id == sign_up_id))
+    if hashed is None:
+        return None
+    # Whatever concerns one address happens one after the other: new rows, the limit, the mail.
+    lock_address(session, hashed)
+    sign_up = session.get(SignUp, sign_up_id, populate_existing=True, with_for_update={"of": SignUp})
+    if sign_up is None:
+        return None
+    outcome = _decide(session, desk, sign_up, now)
+    if outcome != Outcome.DEFERRED:
+        session.delete(sign_up)
+    session.flush()
+    return outcome
+
+
+def lock_address(session: Session, email_hash: bytes) -> None:
+    """Have an address to oneself until the transaction ends. On SQLite a writer has everything to itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        number = int.from_bytes(email_hash[:4], "big", signed=True)
+        session.execute(
+            text("SELECT pg_advisory_xact_lock(:space, :number)"), {"space": _ADDRESS_LOCKS, "number": number}
+        )
+
+
+def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Outcome:
+    if refusal := _refusal(session, desk, sign_up):
+        return refusal
+    subscriber = session.scalar(select(Subscriber).where(Subscriber.email_hash == sign_up.email_hash))
+    consent = _find_consent(session, subscriber, sign_up)
+    if consent and consent.state == State.ACTIVE:
+        return Outcome.ALREADY_ACTIVE
+    has_account = sign_up.text.mode == Mode.SOFT_OPT_IN
+    if not has_account and not permit_mail(session, sign_up.email_hash, now):
+        if consent and consent.state == State.PENDING:
+            # The mail is on its way, or in the mailbox.
+            return Outcome.ALREADY_MAILED
+        sign_up.available_at = _when_permitted(session, sign_up.email_hash, now)
+        return Outcome.DEFERRED
+    if subscriber is None:
+        subscriber = Subscriber(id=uuid.uuid4(), email=sign_up.email, email_hash=sign_up.email_hash)
+        session.add(subscriber)
+        session.flush()
+    consent = _request(session, subscriber, consent, sign_up)
+    if has_account:
+        note(session, consent, Kind.CONFIRMED, text=sign_up.text, method="account", now=now)
+        return Outcome.ACTIVATED
+    send_confirmation(session, desk.links, consent, sign_up.email, now)
+    return Outcome.MAILED
+
+
+def _refusal(session: Session, desk: Desk, sign_up: SignUp) -> Outcome | None:
+    """Why nothing is ever sent to this address."""
+    if session.get(Suppression, sign_up.email_hash) is not None:
+        return Outcome.SUPPRESSED
+    if sign_up.email.rpartition("@")[2].lower() in desk.disposable_domains:
+        return Outcome.DISPOSABLE
+    return None
+
+
+def _find_consent(session: Session, subscriber: Subscriber | None, sign_up: SignUp) -> Consent | None:
+    if subscriber is None:
+        return None
+    return session.scalar(
+        select(Consent)
+        .where(
+            Consent.subscriber_id == subscriber.id,
+            Consent.site_id == sign_up.text.site_id,
+            Consent.purpose == sign_up.text.purpose,
+        )
+        .with_for_update(of=Consent)
+    )
+
+
+def _request(session: Session, subscriber: Subscriber, consent: Consent | None, sign_up: SignUp) -> Consent:
+    evidence = {**sign_up.evidence, "request_id": str(sign_up.id)}
+    if sign_up.withdrawal_hash:
+        evidence["withdrawal_hash"] = sign_up.withdrawal_hash.hex()
+    if consent is None:
+        first = ConsentEvent(
+            consent_id=sign_up.id,
+            subscriber_id=subscriber.id,
+            text_id=sign_up.text_id,
+            occurred_at=sign_up.occurred_at,
+            is_suspect=sign_up.is_suspect,
+        )
+        consent = new_consent(first, sign_up.text)
+        session.add(consent)
+    note(
+        session,
+        consent,
+        Kind.REQUESTED,
+        text=sign_up.text,
+        method=sign_up.method,
+        now=sign_up.occurred_at,
+        evidence=evidence,
+        origin=sign_up.origin,
+        article_id=sign_up.article_id,
+        is_suspect=sign_up.is_suspect,
+    )
+    return consent
+
+
+def send_confirmation(session: Session, links: Links, consent: Consent, email: str, now: datetime) -> None:
+    """Write the mail whose link confirms a request, and the event that it was sent."""
+    consent_text = consent.text
+    token, message_id = new_token(), new_message_id(links.mail_host)
+    session.add(
+        Confirmation(
+            token_hash=token_hash(token),
+            consent_id=consent.id,
+            subscriber_id=consent.subscriber_id,
+            kind="sign_up",
+            text_id=consent_text.id,
+            request_id=consent.request_id,
+            message_id=message_id,
+            created_at=now,
+            expires_at=now + CONFIRM_WITHIN,
+        )
+    )
+    event = note(
+        session,
+        consent,
+        Kind.CONFIRMATION_SENT,
+        text=consent_text,
+        method="mail",
+        now=now,
+        actor="system",
+        evidence={"message_id": message_id, "token_hash": token_hash(token).hex()},
+    )
+    letter = Letter(
+        template="confirmation",
+        to=email,
+        locale=consent_text.locale,
+        sender=consent_text.controller or "",
+        params={
+            "site_name": consent_text.controller or "",
+            "consent_body": consent_text.body,
+            "controller": consent_text.controller or "",
+            "contact": consent_text.contact or "",
+            "confirm_url": links.confirm(token),
+            "leave_url": links.leave(consent.id),
+            "data_url": links.data(consent.subscriber_id, now),
+        },
+        leave_url=links.leave(consent.id),
+    )
+    subject = f"subscriber:{consent.subscriber_id}"
+    post_mail(
+        session,
+        letter,
+        subject=subject,
+        delivery_key=f"confirmation {event.id}",
+        message_id=message_id,
+        now=now,
+    )
+
+
+def permit_mail(session: Session, email_hash: bytes, now: datetime) -> bool:
+    """Allow one more confirmation mail to an address, if it had none lately and few today; counted in SQL."""
+    recent = select(func.count()).where(
+        MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - MAIL_PAUSE
+    )
+    today = select(func.count()).where(
+        MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - _DAY
+    )
+    allowed = select(literal(email_hash), literal(now, UtcDateTime)).where(
+        recent.scalar_subquery() == 0, today.scalar_subquery() < MAILS_A_DAY
+    )
+    row = insert(MailPermit).from_select(["email_hash", "permitted_at"], allowed)
+    return session.execute(row.returning(MailPermit.permitted_at)).first() is not None
+
+
+def _when_permitted(session: Session, email_hash: bytes, now: datetime) -> datetime:
+    """When the next mail to an address will be allowed, going by those it had."""
+    sent: Sequence[datetime] = session.scalars(
+        select(MailPermit.permitted_at)
+        .where(MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - _DAY)
+        .order_by(MailPermit.permitted_at.desc())
+        .limit(MAILS_A_DAY)
+    ).all()
+    free = sent[0] + MAIL_PAUSE
+    return max(free, sent[-1] + _DAY) if len(sent) >= MAILS_A_DAY else free

@@ -1,0 +1,1 @@
+"""What leaves the building: mail and webhooks, written with the change and delivered by the worker."""

@@ -1,0 +1,173 @@
+"""What must leave the building is written here, in the transaction of the change that it tells of."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from pollsvc.db import insert_into
+from pollsvc.errors import Conflict, NotFound
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage
+from pollsvc.staff.service import record
+
+
+class MessageNotFound(NotFound):
+    """No message of the outbox has this number."""
+
+    code = "message_not_found"
+    detail = "There is no message with this number."
+
+
+class NotDead(Conflict):
+    """Only what was given up is sent again by hand."""
+
+    code = "message_not_dead"
+    detail = "This message was not given up: it was delivered, or still will be."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A mail to write.
+
+    :param template: its name in :mod:`pollsvc.outbox.letters`.
+    :param to: whom to.
+    :param locale: the language, such as ``en``.
+    :param sender: the name that it comes from.
+    :param params: what the template is filled with. Never a reader's words.
+    :param leave_url: where one press ends all further mail (RFC 8058), or None in mail to the newsroom.
+    :param attachments: files, each with ``name``, ``type`` and ``content``.
+    """
+
+    template: str
+    to: str
+    locale: str
+    sender: str
+    params: Mapping[str, Any]
+    leave_url: str | None = None
+    attachments: Sequence[Mapping[str, str]] = ()
+
+
+def new_message_id(host: str) -> str:
+    """A Message-ID (RFC 5322 §3.6.4), kept with the message so that every attempt bears the same one."""
+    return f"<{uuid.uuid4().hex}@{host}>"
+
+
+def post_mail(
+    session: Session, letter: Letter, *, subject: str, delivery_key: str, message_id: str, now: datetime
+) -> None:
+    """Write a mail into the outbox. One whose key is there already is not written again.
+
+    :param subject: whom or what it is about, such as ``subscriber:0198…``; mails about one subject keep their order.
+    """
+    row = insert_into(session, OutboxMessage).values(
+        channel="mail",
+        kind=letter.template,
+        delivery_key=delivery_key,
+        subject=subject,
+        lane=f"mail {subject}",
+        payload=orjson.dumps(asdict(letter)).decode(),
+        message_id=message_id,
+        state="pending",
+        attempts=0,
+        available_at=now,
+        created_at=now,
+    )
+    session.execute(row.on_conflict_do_nothing(index_elements=["delivery_key"]))
+
+
+def announce(
+    session: Session,
+    kind: str,
+    *,
+    site_id: uuid.UUID | None,
+    subject: str,
+    data: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Tell every endpoint that wants to know, in the end, that something happened.
+
+    :param kind: object and past participle, such as ``consent.confirmed``; listed in :data:`EVENT_KINDS`.
+    """
+    session.add(
+        OutboxEvent(
+            key=uuid7(),
+            kind=kind,
+            site_id=site_id,
+            subject=subject,
+            data=orjson.dumps(dict(data)).decode(),
+            is_fanned_out=False,
+            occurred_at=now,
+        )
+    )
+
+
+#: What an endpoint can be told of.
+EVENT_KINDS = (
+    "consent.confirmed",
+    "consent.withdrawn",
+    "consent.renewed",
+    "consent.expired",
+    "consent.imported",
+    "consent.erased",
+    "correction.received",
+    "correction.decided",
+    "poll.created",
+    "poll.edited",
+    "poll.closed",
+    "poll.withdrawn",
+    "comment.published",
+    "comment.held",
+    "comment.rejected",
+    "comment.removed",
+)
+
+
+def list_messages(state: str | None = None, channel: str | None = None) -> Select[OutboxMessage]:
+    """The outbox, or a part of it."""
+    messages = select(OutboxMessage)
+    if state:
+        messages = messages.where(OutboxMessage.state == state)
+    if channel:
+        messages = messages.where(OutboxMessage.channel == channel)
+    return messages
+
+
+def replay_message(session: Session, number: int, *, actor: str, now: datetime) -> OutboxMessage:
+    """Send again what was given up.
+
+    :raises MessageNotFound: if there is none of this number.
+    :raises NotDead: if it was not given up.
+    """
+    message = session.get(OutboxMessage, number, with_for_update=True, populate_existing=True)
+    if message is None:
+        raise MessageNotFound
+    if message.state != "dead" or message.payload is None:
+        raise NotDead
+    message.state, message.attempts, message.available_at = "pending", 0, now
+    message.reason = message.settled_at = message.lease = message.leased_until = None
+    record(session, actor=actor, action="message.replayed", subject=("message", number), now=now)
+    return message
+
+
+def forget_subject(session: Session, subject: str) -> list[str]:
+    """Erase what the outbox holds about a subject, sent or not.
+
+    :returns: the Message-IDs of its mails, by which their files are found.
+    """
+    of_subject = OutboxMessage.subject == subject
+    names = session.scalars(
+        select(OutboxMessage.message_id).where(of_subject, OutboxMessage.message_id.is_not(None))
+    ).all()
+    session.execute(delete(OutboxMessage).where(of_subject).execution_options(synchronize_session=False))
+    session.execute(
+        delete(OutboxEvent).where(OutboxEvent.subject == subject).execution_options(synchronize_session=False)
+    )
+    return [name for name in names if name]
