@@ -13,24 +13,23 @@ import sqlalchemy as sa
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.models import Article
 from pollsvc.articles.service import get_site
-from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
+from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, SignUp, Subscriber
 from pollsvc.consent.service import (
     email_hash,
     find_subscriber,
-    record_consent,
     search_consents,
 )
+from pollsvc.consent.signing_up import Desk, process_sign_up
 from pollsvc.errors import Invalid
 from pollsvc.keys import Keys
+from pollsvc.outbox.models import OutboxMessage
 from pollsvc.staff.models import AuditEntry
+from tests.consent.acts import ADA, ask, links, sign_up
 from tests.consent.stored import tables_with
-from tests.factories import ACTOR, ARTICLE_URL, ORIGIN, make_consent_text, make_site
+from tests.factories import ACTOR, ARTICLE_URL, ORIGIN, make_article, make_consent_text, make_site
 
-ADA = "ada@reader.example"
-
-Agree = Callable[..., ConsentEvent]
+Agree = Callable[..., SignUp]
 
 
 @pytest.fixture
@@ -40,54 +39,47 @@ def text(session: Session) -> ConsentText:
     return made
 
 
-def consent(session: Session, keys: Keys, text: ConsentText, now: datetime, **changes: Any) -> ConsentEvent:
-    given: dict[str, Any] = {
-        "text_id": text.id,
-        "email": ADA,
-        "article_url": ARTICLE_URL,
-        "origin": ORIGIN,
-        "is_suspect": False,
-    }
-    return record_consent(session, keys, **(given | changes), now=now)
-
-
 @pytest.fixture
 def agree(session: Session, keys: Keys, text: ConsentText, now: datetime) -> Agree:
     """Tick the box at the text, as Ada on the article unless told otherwise: `agree(email=...)`."""
 
-    def tick(**changes: Any) -> ConsentEvent:
-        return consent(session, keys, text, now, **changes)
+    def tick(**changes: Any) -> SignUp:
+        return sign_up(session, keys, text, now, **changes)
 
     return tick
 
 
-def count(session: Session, model: type[ConsentEvent | ConsentText | Subscriber | Article]) -> int:
+def count(session: Session, model: type[Consent | ConsentEvent | SignUp | Subscriber | OutboxMessage]) -> int:
     return session.scalars(select(func.count()).select_from(model)).one()
 
 
-class TestRecordConsent:
-    def test_event_says_what_was_shown_when_where_and_how(
+class TestTakeSignUp:
+    def test_row_says_what_was_shown_when_where_and_how(
         self, session: Session, agree: Agree, text: ConsentText, now: datetime
     ) -> None:
-        event_id = agree(is_suspect=True).id
+        sign_up_id = agree(is_suspect=True).id
 
         session.commit()
         session.expire_all()
-        stored = session.scalars(select(ConsentEvent)).one()
-        assert (stored.id, stored.kind, stored.method) == (event_id, "requested", "checkbox")
-        assert (stored.text_id, stored.text_hash) == (text.id, text.body_hash)
-        assert (stored.article_url, stored.origin) == (ARTICLE_URL, ORIGIN)
+        stored = session.scalars(select(SignUp)).one()
+        assert (stored.id, stored.method, stored.text_id) == (sign_up_id, "checkbox", text.id)
+        assert (stored.article.url, stored.origin) == (ARTICLE_URL, ORIGIN)
         assert (stored.occurred_at, stored.is_suspect) == (now, True)
 
+    def test_looks_nobody_up(self, session: Session, agree: Agree) -> None:
+        agree()
+
+        assert [count(session, each) for each in (SignUp, Consent, ConsentEvent, Subscriber)] == [1, 0, 0, 0]
+
     def test_superseded_text_is_recorded_with_its_own_hash(
-        self, session: Session, agree: Agree, text: ConsentText
+        self, session: Session, keys: Keys, text: ConsentText, now: datetime
     ) -> None:
-        newer = make_consent_text(session, site=get_site(session, text.site_id), body="Another.")
+        make_consent_text(session, site=get_site(session, text.site_id))
 
-        event = agree()
+        ask(session, keys, text, now)
 
-        assert (event.text_id, event.text_hash) == (text.id, text.body_hash)
-        assert event.text_hash != newer.body_hash
+        requested = session.scalars(select(ConsentEvent).where(ConsentEvent.kind == "requested")).one()
+        assert (requested.text_id, requested.text_hash) == (text.id, text.body_hash)
 
     @pytest.mark.parametrize(
         ("header", "recorded"),
@@ -106,12 +98,6 @@ class TestRecordConsent:
     ) -> None:
         assert agree(origin=header).origin == recorded
 
-    def test_each_time_is_an_event_of_its_own(self, session: Session, agree: Agree) -> None:
-        agree()
-        agree()
-
-        assert (count(session, ConsentEvent), count(session, Subscriber)) == (2, 1)
-
     @pytest.mark.parametrize(
         ("one", "other", "is_same"),
         [
@@ -127,14 +113,11 @@ class TestRecordConsent:
             pytest.param("ada@reader.example", "ada@reader.example.org", False, id="longer"),
         ],
     )
-    def test_one_person_has_one_row(
-        self, session: Session, agree: Agree, one: str, other: str, is_same: bool
-    ) -> None:
+    def test_one_person_has_one_hash(self, agree: Agree, one: str, other: str, is_same: bool) -> None:
         first = agree(email=one)
         second = agree(email=other)
 
-        assert (first.subscriber_id == second.subscriber_id) is is_same
-        assert count(session, Subscriber) == (1 if is_same else 2)
+        assert (first.email_hash == second.email_hash) is is_same
 
     def test_address_is_stored_encrypted_beside_its_keyed_hash_only(
         self, session: Session, agree: Agree, keys: Keys
@@ -148,7 +131,7 @@ class TestRecordConsent:
             hashlib.md5(b"canary@reader.example").digest(),
         ]
         assert tables_with(session, b"Canary", b"canary", *unkeyed) == set()
-        stored = session.scalars(select(Subscriber)).one()
+        stored = session.scalars(select(SignUp)).one()
         assert stored.email == "Canary@Reader.example"
         assert stored.email_hash == keys.digest("email", b"canary@reader.example")
 
@@ -165,7 +148,7 @@ class TestRecordConsent:
             agree(article_url="https://post.example/story")
 
         assert list(caught.value.fields) == ["text_id"]
-        assert (count(session, ConsentEvent), count(session, Subscriber)) == (0, 0)
+        assert count(session, SignUp) == 0
 
     def test_article_of_nobody_is_refused(self, agree: Agree) -> None:
         with pytest.raises(Invalid) as caught:
@@ -186,28 +169,34 @@ class TestRecordConsent:
             runs.append(statements)
 
         assert runs[0] == runs[1]
-        assert any("INSERT INTO consent_event" in statement for statement in runs[0])
+        assert any("INSERT INTO sign_up" in statement for statement in runs[0])
 
     @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-    def test_one_address_many_times_at_once_has_one_row(
+    def test_one_address_many_times_at_once_has_one_consent_and_one_mail(
         self, session: Session, engine: sa.Engine, keys: Keys, text: ConsentText, now: datetime
     ) -> None:
+        make_article(session)
+        session.commit()
+
         def tick(number: int) -> None:
             with Session(engine) as own:
-                consent(own, keys, text, now, email="ADA@reader.example" if number % 2 else ADA)
+                waiting = sign_up(own, keys, text, now, email="ADA@reader.example" if number % 2 else ADA)
+                own.commit()
+                process_sign_up(own, Desk(links(keys)), waiting.id, now)
                 own.commit()
 
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(tick, range(20)))
 
-        assert (count(session, ConsentEvent), count(session, Subscriber)) == (20, 1)
+        found = [count(session, each) for each in (SignUp, Subscriber, Consent, OutboxMessage)]
+        assert found == [0, 1, 1, 1]
 
 
 class TestFindSubscriber:
-    def test_whatever_the_case(self, session: Session, agree: Agree, keys: Keys) -> None:
-        event = agree()
+    def test_whatever_the_case(self, session: Session, keys: Keys, text: ConsentText, now: datetime) -> None:
+        consent = ask(session, keys, text, now)
 
-        assert find_subscriber(session, keys, ADA.upper()) == event.subscriber_id
+        assert find_subscriber(session, keys, ADA.upper()) == consent.subscriber_id
 
     def test_unknown_address_is_found_nowhere(self, session: Session, keys: Keys) -> None:
         assert find_subscriber(session, keys, ADA) is None
@@ -215,44 +204,37 @@ class TestFindSubscriber:
 
 class TestSearchConsents:
     def test_finds_what_this_address_agreed_to(
-        self, session: Session, agree: Agree, keys: Keys, now: datetime
+        self, session: Session, keys: Keys, text: ConsentText, now: datetime
     ) -> None:
-        event = agree()
-        agree(email="other@reader.example")
+        consent = ask(session, keys, text, now)
+        ask(session, keys, text, now, email="other@reader.example")
 
         found = session.scalars(search_consents(session, keys, "ADA@reader.example", actor=ACTOR, now=now))
 
         (only,) = found
-        assert (only.id, only.state, only.purpose) == (event.id, "pending", "newsletter")
+        assert (only.id, only.state, only.purpose) == (consent.id, "pending", "newsletter")
+        assert only.article_url == ARTICLE_URL
 
-    def test_event_without_an_article_has_no_address(
-        self, session: Session, agree: Agree, keys: Keys, text: ConsentText, now: datetime
+    def test_consent_given_elsewhere_has_no_article(
+        self, session: Session, keys: Keys, text: ConsentText, now: datetime
     ) -> None:
-        event = agree()
-        session.add(
-            ConsentEvent(
-                kind="requested",
-                subscriber_id=event.subscriber_id,
-                text_id=text.id,
-                text_hash=text.body_hash,
-                method="import",
-                is_suspect=False,
-                occurred_at=now,
-            )
-        )
+        consent = ask(session, keys, text, now)
+        consent.article_id = None
+        session.flush()
+        session.expire_all()
 
         found = session.scalars(search_consents(session, keys, ADA, actor=ACTOR, now=now))
 
-        assert {each.article_url for each in found} == {ARTICLE_URL, None}
+        assert [each.article_url for each in found] == [None]
 
     def test_audit_row_holds_the_subscriber_and_never_the_address(
-        self, session: Session, agree: Agree, keys: Keys, now: datetime
+        self, session: Session, keys: Keys, text: ConsentText, now: datetime
     ) -> None:
-        event = agree()
+        consent = ask(session, keys, text, now)
 
         search_consents(session, keys, ADA, actor="token:1", now=now)
 
-        assert searched(session) == [("token:1", "subscriber", str(event.subscriber_id), {})]
+        assert searched(session) == [("token:1", "subscriber", str(consent.subscriber_id), {})]
 
     def test_search_for_an_unknown_address_names_nobody(
         self, session: Session, keys: Keys, now: datetime

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pollsvc.articles.models import Article
-from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
+from pollsvc.consent.models import ConsentText, SignUp, Subscriber
 from tests.factories import (
     ARTICLE_URL,
     ORIGIN,
@@ -43,11 +43,11 @@ def form(text: ConsentText) -> dict[str, Any]:
 
 
 def stored(session: Session) -> list[int]:
-    """Count the rows that a consent may leave: events, subscribers, articles."""
+    """Count the rows that a consent may leave: sign-ups, subscribers, articles."""
     session.commit()
     return [
         session.scalars(select(func.count()).select_from(model)).one()
-        for model in (ConsentEvent, Subscriber, Article)
+        for model in (SignUp, Subscriber, Article)
     ]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.service import SiteNotFound
 from pollsvc.consent.models import ConsentText
-from pollsvc.consent.service import (
+from pollsvc.consent.texts import (
     ConsentTextNotFound,
     get_text,
     list_texts,
@@ -22,6 +22,8 @@ from pollsvc.consent.service import (
 )
 from pollsvc.staff.models import AuditEntry
 from tests.factories import ACTOR, ORIGIN, make_consent_text, make_site
+
+BODY = "Send me the newsletter of The Harbour Gazette. I may unsubscribe at any time."
 
 
 @pytest.fixture
@@ -42,13 +44,13 @@ class TestPublishText:
 
     def test_earlier_version_stays_as_it_was(self, session: Session) -> None:
         site = make_site(session)
-        first = make_consent_text(session, site=site, body="Send me the newsletter.")
+        first = make_consent_text(session, site=site, body=BODY)
 
-        make_consent_text(session, site=site, body="Send me both newsletters.")
+        make_consent_text(session, site=site, body=f"{BODY} And the other one.")
 
         session.commit()
         session.expire_all()
-        assert get_text(session, first.id).body == "Send me the newsletter."
+        assert get_text(session, first.id).body == BODY
 
     @pytest.mark.parametrize(
         ("links", "shown"),
@@ -70,14 +72,14 @@ class TestPublishText:
         assert (text.privacy_url, text.terms_url) == shown
 
     def test_hash_covers_what_is_shown(self, session: Session) -> None:
-        text = make_consent_text(session, site=make_site(session), body="Send it.", terms_url=None)
+        text = make_consent_text(session, site=make_site(session), body=BODY, terms_url=None)
 
-        assert text.body_hash == hashlib.sha256(f"Send it.\n\n{ORIGIN}/privacy\n\n".encode()).digest()
+        assert text.body_hash == hashlib.sha256(f"{BODY}\n\n{ORIGIN}/privacy\n\n".encode()).digest()
 
     def test_leaves_an_audit_row_with_the_hash(self, session: Session, now: datetime) -> None:
         site = make_site(session)
 
-        text = publish_text(session, site_id=site.id, body="Send it.", actor="token:1", now=now)
+        text = publish_text(session, site_id=site.id, body=BODY, actor="token:1", now=now)
 
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "consent_text.published")).one()
         assert (entry.actor, entry.occurred_at, entry.object_id) == ("token:1", now, str(text.id))
@@ -85,12 +87,14 @@ class TestPublishText:
             "site_id": str(site.id),
             "purpose": "newsletter",
             "version": 1,
+            "mode": "explicit",
+            "is_material": False,
             "hash": text.body_hash.hex(),
         }
 
     def test_unknown_site_is_refused(self, session: Session, now: datetime) -> None:
         with pytest.raises(SiteNotFound):
-            publish_text(session, site_id=uuid.uuid4(), body="Send it.", actor=ACTOR, now=now)
+            publish_text(session, site_id=uuid.uuid4(), body=BODY, actor=ACTOR, now=now)
 
 
 class TestTextHash:
@@ -105,6 +109,11 @@ class TestTextHash:
         ]
 
         assert len({text_hash(*each) for each in shown}) == len(shown)
+
+    def test_version_of_a_policy_counts_where_it_is_named(self) -> None:
+        versions = [(None, None), ("1", None), (None, "1"), ("2", "1")]
+
+        assert len({text_hash("a", "b", "c", each) for each in versions}) == len(versions)
 
 
 class TestNewsletterText:
