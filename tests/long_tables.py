@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.models import Article, Site, SiteOrigin
-from pollsvc.consent.models import ConsentEvent, ConsentText, Subscriber
-from pollsvc.consent.service import email_hash
+from pollsvc.consent.models import ConsentText
 from pollsvc.corrections.models import Correction
 from pollsvc.db import EncryptedText, Model
 from pollsvc.keys import Keys
@@ -20,6 +19,7 @@ from pollsvc.staff.models import AuditEntry, StaffToken
 from tests.bench.filling import Filled, fill
 from tests.databases import open_engine
 from tests.factories import THEN
+from tests.long_consents import consent_rows
 
 ROWS = 5_000
 EMAIL = "reader-1@reader.example"
@@ -34,6 +34,7 @@ class Known:
     correction: uuid.UUID
     other_token: uuid.UUID
     text: uuid.UUID
+    consent: uuid.UUID
     secret_poll: uuid.UUID
 
 
@@ -47,8 +48,10 @@ def lengthen(url: str, keys: Keys) -> Known:
         secret = session.scalars(select(Poll.id).order_by(Poll.id)).first()
         assert secret
         session.execute(sa.update(Poll).where(Poll.id == secret).values(results_visibility="after_vote"))
-        known = Known(filled, site, uuid7(), uuid7(), uuid7(), secret)
-        for model, rows in _rows(known, articles, keys).items():
+        known = Known(filled, site, uuid7(), uuid7(), uuid7(), uuid7(), secret)
+        consents = [known.consent, *(uuid7() for _ in range(ROWS - 1))]
+        rest = consent_rows(site=site, text=known.text, article=articles[0], keys=keys, consents=consents)
+        for model, rows in (_rows(known, articles, keys) | rest).items():
             session.execute(insert(_plain(model)), rows)
         session.commit()
     if engine.dialect.name == "postgresql":
@@ -64,7 +67,6 @@ def _rows(
 ) -> dict[type[Model], list[dict[str, object]]]:
     numbers = range(ROWS)
     sealed = keys.cipher.encrypt(b"what a reader wrote")
-    subscribers = [uuid.uuid4() for _ in range(ROWS)]
     return {
         Correction: [
             {
@@ -82,36 +84,21 @@ def _rows(
             }
             for number in numbers
         ],
-        Subscriber: [
-            {"id": each, "email": sealed, "email_hash": email_hash(keys, f"reader-{number}@reader.example")}
-            for number, each in enumerate(subscribers)
-        ],
         ConsentText: [
             {
                 "id": known.text if number == 0 else uuid7(),
                 "site_id": known.site,
                 "purpose": "newsletter",
                 "version": number + 2,
+                "mode": "explicit",
+                "locale": "en",
+                "is_material": False,
                 "body": "Send me the newsletter.",
                 "body_hash": bytes(32),
                 "created_at": THEN,
                 "created_by": "test",
             }
             for number in range(ROWS // 5)
-        ],
-        ConsentEvent: [
-            {
-                "id": uuid7(),
-                "kind": "requested",
-                "subscriber_id": each,
-                "text_id": known.text,
-                "text_hash": bytes(32),
-                "article_id": articles[0],
-                "method": "checkbox",
-                "is_suspect": False,
-                "occurred_at": THEN,
-            }
-            for each in subscribers
         ],
         AuditEntry: [
             {
@@ -137,7 +124,13 @@ def _rows(
             for number in numbers
         ],
         Site: [
-            {"id": uuid.UUID(int=number), "name": f"Gazette {number}", "created_at": THEN}
+            {
+                "id": uuid.UUID(int=number),
+                "name": f"Gazette {number}",
+                "locale": "en",
+                "consent_mode": "explicit",
+                "created_at": THEN,
+            }
             for number in numbers
         ],
         SiteOrigin: [

@@ -127,9 +127,8 @@ CALLS = {
         "/v1/audit?object_type=poll&object_id=00000000-0000-0000-0000-00000000002a",
         by=("ix_audit_entry_object_id_id", "ix_audit_entry_object_type_object_id_id"),
     ),
-    "consents of an address": Call(
-        "POST", "/v1/consents/search", body={"email": EMAIL}, by=("ix_consent_event_subscriber_id",)
-    ),
+    "consents of an address": Call("POST", "/v1/consents/search", body={"email": EMAIL}),
+    "a sign-up taken back": Call("POST", "/v1/consents/withdrawals", body={"withdrawal_key": "k" * 22}),
     "consent texts": Call("GET", "/v1/consent-texts", walked="consent_text"),
     "consent texts of a site": Call(
         "GET",
