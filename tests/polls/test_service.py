@@ -81,8 +81,8 @@ class TestCreatePoll:
         assert field_refused(lambda: make_poll(session, article_urls=urls)) == "article_urls.2"
 
     def test_site_text_is_the_newest(self, session: Session, site: Site) -> None:
-        make_consent_text(session, site=site, body="Old.")
-        newest = make_consent_text(session, site=site, body="New.")
+        make_consent_text(session, site=site)
+        newest = make_consent_text(session, site=site)
 
         poll = make_poll(session, has_site_text=True)
 

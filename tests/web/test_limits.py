@@ -90,13 +90,14 @@ class TestDefaults:
             "votes_per_voter": "30/minute",
             "consents": "20/minute",
             "corrections": "20/minute",
+            "links": "600/minute",
         }
 
     def test_each_name_that_a_route_bears_is_a_setting(self, app: Flask, settings: Settings) -> None:
         names = {name for view in app.view_functions.values() for name in marked_on(view, "limits") or ()}
 
         assert names <= settings.limits.keys()
-        assert names >= {"staff", "voters", "votes", "votes_per_voter", "consents", "corrections"}
+        assert names >= {"staff", "voters", "votes", "votes_per_voter", "consents", "corrections", "links"}
 
 
 class TestVotes:
