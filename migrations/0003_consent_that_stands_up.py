@@ -17,6 +17,8 @@ _KINDS = (
     "'requested', 'confirmation_sent', 'confirmed', 'withdrawn', 'renewal_sent', 'renewed', 'expired', "
     "'imported', 'suppressed', 'released', 'erased'"
 )
+#: What no statement empties, ``TRUNCATE`` on PostgreSQL included.
+_PROOF = ("consent_text", "consent_event", "consent_seal", "audit_entry")
 _MODES = "'explicit', 'soft_opt_in', 'notice_only'"
 
 
@@ -27,6 +29,7 @@ def upgrade() -> None:
     _widen_consent()
     _create_consents()
     _create_corrections_part()
+    _create_privacy()
     _create_ballots_part()
 
 
@@ -37,8 +40,13 @@ def downgrade() -> None:
         op.drop_index("ix_ballot_is_mixed", "ballot")
     op.drop_column("ballot", "is_mixed")
     op.drop_column("correction", "erased_at")
+    if not is_sqlite:
+        for table in _PROOF:
+            op.execute(f"DROP TRIGGER {table}_refuses_truncate ON {table}")
     _unseal("consent_seal")
     for table in (
+        "leftover",
+        "data_request",
         "consent_seal",
         "suppression",
         "mail_permit",
@@ -48,6 +56,7 @@ def downgrade() -> None:
         "outbox_attempt",
         "outbox_message",
         "outbox_event",
+        "webhook_acknowledgement",
         "webhook_endpoint",
     ):
         op.drop_table(table)
@@ -105,6 +114,19 @@ def _create_outbox() -> None:
         sa.CheckConstraint("state IN ('active', 'paused')", name=op.f("ck_webhook_endpoint_known_state")),
     )
     op.create_table(
+        "webhook_acknowledgement",
+        sa.Column("endpoint_id", sa.Uuid, nullable=False),
+        sa.Column("consent_id", sa.Uuid, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("event_id", _NUMBER, nullable=False),
+        sa.Column("occurred_at", _TIME, nullable=False),
+        sa.Column("acknowledged_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("endpoint_id", "consent_id", name="pk_webhook_acknowledgement"),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["webhook_endpoint.id"], name="fk_webhook_acknowledgement_endpoint_id"
+        ),
+    )
+    op.create_table(
         "outbox_event",
         sa.Column("id", _NUMBER, nullable=False, autoincrement=True),
         sa.Column("key", sa.Uuid, nullable=False),
@@ -155,6 +177,7 @@ def _create_outbox() -> None:
     op.create_index(
         "ix_outbox_message_state_available_at_id", "outbox_message", ["state", "available_at", "id"]
     )
+    op.create_index("ix_outbox_message_state_id", "outbox_message", ["state", "id"])
     op.create_index("ix_outbox_message_lane_id", "outbox_message", ["lane", "id"])
     op.create_index("ix_outbox_message_subject", "outbox_message", ["subject"])
     op.create_index("ix_outbox_message_endpoint_id_id", "outbox_message", ["endpoint_id", "id"])
@@ -312,6 +335,13 @@ def _create_consents() -> None:
         sa.ForeignKeyConstraint(["event_id"], ["consent_event.id"], name="fk_consent_seal_event_id"),
     )
     _seal("consent_seal")
+    if op.get_bind().dialect.name != "sqlite":
+        for table in _PROOF:
+            # A trigger of rows hears nothing of it.
+            op.execute(
+                f"CREATE TRIGGER {table}_refuses_truncate BEFORE TRUNCATE ON {table} "
+                f"FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            )
 
 
 def _adopt_consents() -> None:
@@ -338,6 +368,28 @@ def _adopt_consents() -> None:
 
 def _create_corrections_part() -> None:
     op.add_column("correction", sa.Column("erased_at", _TIME))
+
+
+def _create_privacy() -> None:
+    op.create_table(
+        "data_request",
+        sa.Column("id", sa.Uuid, nullable=False),
+        sa.Column("email_hash", sa.LargeBinary(32), nullable=False),
+        sa.Column("requested_at", _TIME, nullable=False),
+        sa.Column("available_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_data_request"),
+    )
+    op.create_index("ix_data_request_email_hash", "data_request", ["email_hash"])
+    op.create_index("ix_data_request_available_at", "data_request", ["available_at"])
+    op.create_table(
+        "leftover",
+        sa.Column("id", sa.Uuid, nullable=False),
+        sa.Column("message_ids", sa.JSON, nullable=False),
+        sa.Column("available_at", _TIME, nullable=False),
+        sa.Column("is_last", sa.Boolean, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_leftover"),
+    )
+    op.create_index("ix_leftover_available_at", "leftover", ["available_at"])
 
 
 def _create_ballots_part() -> None:

@@ -19,23 +19,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from pollsvc.articles import routes as articles
 from pollsvc.articles.service import is_known_origin
 from pollsvc.config import Settings
+from pollsvc.consent import newsroom as consents
+from pollsvc.consent import proof_routes
 from pollsvc.consent import routes as consent
 from pollsvc.corrections import routes as corrections
 from pollsvc.db import db, remember_hash_key
-from pollsvc.embeds import files, identity, pages, snippets
+from pollsvc.embeds import data_pages, files, identity, pages, proof_page, snippets
 from pollsvc.embeds import routes as embeds
+from pollsvc.outbox import newsroom as webhooks
+from pollsvc.outbox import routes as outbox
+from pollsvc.outbox.figures import show_outbox
 from pollsvc.outbox.queue import Bell
 from pollsvc.polls import newsroom
 from pollsvc.polls import routes as polls
 from pollsvc.polls.ballot_box import BallotBox
 from pollsvc.polls.lookups import Lookups
+from pollsvc.privacy import routes as privacy
 from pollsvc.staff import routes as staff
 from pollsvc.staff import service as staff_service
 from pollsvc.voters import routes as voters
 from pollsvc.web import admission, api, errors, forms, guards, headers, health, limits, logs, metrics, openapi
 from pollsvc.web.admission import Admission
 from pollsvc.web.origins import RememberedOrigins
-from pollsvc.web.state import Actor, State
+from pollsvc.web.state import Actor, State, utc_now
 
 log = structlog.get_logger("pollsvc")
 
@@ -76,6 +82,7 @@ def create_app(
         ring=ring or Bell(settings),
     )
     app.extensions["pollsvc.checks"] = _checks(settings)
+    app.extensions["pollsvc.figures"] = _show_figures
     app.extensions["pollsvc.snippet"] = snippets.embed_html
     app.extensions["pollsvc.error_page"] = embeds.error_page
     logs.configure(settings.log_level)
@@ -128,10 +135,25 @@ def _wire_edge(app: Flask, settings: Settings, places: Admission | None) -> Limi
 
 def _wire_routes(app: Flask) -> None:
     rest = api.open_api(app)
-    for feature in (polls, newsroom, voters, consent, corrections, articles, staff, forms, health):
+    for feature in (
+        polls,
+        newsroom,
+        voters,
+        consent,
+        consents,
+        proof_routes,
+        corrections,
+        privacy,
+        articles,
+        webhooks,
+        outbox,
+        staff,
+        forms,
+        health,
+    ):
         rest.register_blueprint(feature.blp)
     app.register_blueprint(openapi.describe(rest))
-    for feature in (embeds, files, pages):
+    for feature in (embeds, files, pages, data_pages, proof_page):
         app.register_blueprint(feature.blueprint)
 
 
@@ -159,6 +181,10 @@ def _voter_limit_key(request: Request, now: datetime) -> bytes | None:
 
 def _is_known_origin(origin: str) -> bool:
     return is_known_origin(db.session, origin)
+
+
+def _show_figures() -> None:
+    show_outbox(db.session, utc_now())
 
 
 def _checks(settings: Settings) -> dict[str, Any]:

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import marshmallow as ma
 from alembic.util.exc import CommandError
 from sqlalchemy.exc import OperationalError
 
 from pollsvc import __version__, migrating, serving
-from pollsvc.articles.service import create_site
-from pollsvc.commands.starting import ACTOR, now, read_settings
+from pollsvc.commands.consent import consent, verify_receipt
+from pollsvc.commands.consents import consents
+from pollsvc.commands.privacy import reencrypt, retention
+from pollsvc.commands.sites import site
+from pollsvc.commands.starting import ACTOR, Checked, now, read_settings
 from pollsvc.config import PREFIX, ConfigError, Settings, fresh_keys
 from pollsvc.connections import check_room, find_room
-from pollsvc.consent.texts import newsletter_text
-from pollsvc.db import HOT_CONNECTIONS
+from pollsvc.db import HOT_CONNECTIONS, OUTBOX_CONNECTIONS
 from pollsvc.embeds import demo as demo_content
 from pollsvc.errors import PollsvcError
 from pollsvc.opening import open_database, place_of, state_of
+from pollsvc.outbox.queue import queue_connections
 from pollsvc.patience import lift_patience
 from pollsvc.polls.tallies import find_differences
 from pollsvc.scopes import SCOPES
 from pollsvc.staff import service as staff_service
-from pollsvc.web.fields import Email, Text, WebUrl
+from pollsvc.web.fields import Text
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -52,23 +53,6 @@ def _told(error: ConfigError | PollsvcError) -> str:
     if isinstance(error, PollsvcError) and error.fields:
         return " ".join(f"{name}: {sentence}" for name, sentence in error.fields.items())
     return str(error)
-
-
-class _Checked(click.ParamType[Any]):
-    """An option that the API's own field checks: what is refused there is refused here."""
-
-    def __init__(self, name: str, field: ma.fields.Field[Any]) -> None:
-        self.name = name
-        self._field = field
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            return self._field.deserialize(value)
-        except ma.ValidationError as error:
-            self.fail(" ".join(map(str, error.messages)), param, ctx)
-
-
-_ADDRESS = _Checked("url", WebUrl())
 
 
 @click.group(cls=_Commands)
@@ -111,7 +95,12 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool, 
     with open_database(settings) as session:
         room = find_room(session)
         session.commit()
-    held = {"pool": settings.database_pool, "beside": HOT_CONNECTIONS}
+    ringing, listening = queue_connections(settings)
+    held = {
+        "pool": settings.database_pool,
+        "beside": HOT_CONNECTIONS + ringing,
+        "outbox": OUTBOX_CONNECTIONS + listening if has_worker else 0,
+    }
     if room and (told := check_room(room, workers=workers, **held)):
         click.echo(f"Note: {told}", err=True)
     if workers > 1 and not settings.redis_url:
@@ -130,18 +119,17 @@ def serve(*, host: str, port: int, workers: int, threads: int, is_pinned: bool, 
 
 
 @main.command()
-@click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that began it ends.")
-def worker(*, with_parent: bool) -> None:
+@click.option("--parent", type=int, hidden=True, help="End when this process, which began it, ends.")
+def worker(*, parent: int | None) -> None:
     """Decide sign-ups and deliver mail and webhooks, until told to stop."""
     from pollsvc.web import logs  # noqa: PLC0415 (it loads the metrics, which `serve` must prepare first)
     from pollsvc.worker import work  # noqa: PLC0415
 
-    parent = os.getppid()
     settings = read_settings()
     with open_database(settings) as session:
         session.commit()
     logs.configure(settings.log_level)
-    work(settings, parent if with_parent else None)
+    work(settings, parent)
 
 
 def _load_app() -> Callable[[Settings, int], Flask]:
@@ -153,7 +141,11 @@ def _load_app() -> Callable[[Settings, int], Flask]:
 
 @main.group()
 def db() -> None:
-    """The database: bring it up to date, check its tallies."""
+    """The database: bring it up to date, check its tallies, change its key."""
+
+
+db.add_command(reencrypt)
+main.add_command(retention)
 
 
 @db.command("upgrade")
@@ -186,31 +178,8 @@ def reconcile() -> None:
     sys.exit(1 if differences else 0)
 
 
-@main.group()
-def site() -> None:
-    """Sites, whose articles carry polls."""
-
-
-@site.command("add")
-@click.option("--name", required=True, type=_Checked("text", Text(200)), help="What readers call it.")
-@click.option(
-    "--origin",
-    "origins",
-    required=True,
-    multiple=True,
-    help="Such as https://news.example; the first is canonical.",
-)
-@click.option("--privacy-url", type=_ADDRESS, help="Its privacy policy.")
-@click.option("--terms-url", type=_ADDRESS, help="Its terms of use.")
-@click.option("--standards-url", type=_ADDRESS, help="Its editorial standards.")
-@click.option("--desk-email", type=_Checked("email", Email()), help="Who reads corrections.")
-def add_site(name: str, origins: tuple[str, ...], **links: str | None) -> None:
-    """Add a site; it begins with a newsletter text made from its name and links."""
-    with open_database(read_settings()) as session:
-        made = create_site(session, name=name, origins=origins, actor=ACTOR, now=now(), **links)
-        newsletter_text(session, made, actor=ACTOR, now=now())
-        session.commit()
-        click.echo(made.id)
+main.add_command(site)
+main.add_command(consents)
 
 
 @main.group()
@@ -219,7 +188,7 @@ def token() -> None:
 
 
 @token.command("create")
-@click.option("--name", required=True, type=_Checked("text", Text(100)), help="Whose it is.")
+@click.option("--name", required=True, type=Checked("text", Text(100)), help="Whose it is.")
 @click.option(
     "--scope",
     "scopes",
@@ -276,6 +245,9 @@ def demo(port: int) -> None:
     click.echo(f"Admin token:   {kept}")
     click.echo(f'Try the API:   curl -H "Authorization: Bearer {kept}" {settings.public_url}/v1/polls')
 
+
+main.add_command(consent)
+main.add_command(verify_receipt)
 
 if __name__ == "__main__":
     main()

@@ -54,22 +54,24 @@ def find_room(session: Session) -> Room | None:
     return Room(most, limit, is_pooled=driver.info.backend_pid != backend)
 
 
-def check_room(room: Room, *, workers: int, pool: int, beside: int = 0) -> str | None:
+def check_room(room: Room, *, workers: int, pool: int, beside: int = 0, outbox: int = 0) -> str | None:
     """Say what the operator should know before this host starts; None where there is room for another like it.
 
     :param pool: connections that each worker may hold, as the setting says.
     :param beside: those that each holds beside that pool.
+    :param outbox: those of the outbox worker.
     :raises ConfigError: if they do not fit.
     """
-    needed = workers * (pool + beside)
+    needed = workers * (pool + beside) + outbox
     holders = "1 worker" if workers == 1 else f"{workers} workers"
-    more = f" and {beside} more for votes" if beside else ""
-    ours = f"{holders} with POLLSVC_DATABASE_POOL={pool}{more} may hold {needed}"
+    more = f" and {beside} more for votes and wake-ups" if beside else ""
+    last = f", with the {outbox} of the outbox worker," if outbox else ""
+    ours = f"{holders} with POLLSVC_DATABASE_POOL={pool}{more}{last} may hold {needed}"
     if room.is_pooled:
         # How many clients a pooler admits is its own matter, and no statement tells.
         return f"{ours} connections, all to a pooler. See that its limits admit them."
     if needed > room.most:
-        fitting = room.most // workers - beside
+        fitting = (room.most - outbox) // workers - beside
         smaller = f"set POLLSVC_DATABASE_POOL to {fitting} or less, " if fitting > 0 else ""
         raise ConfigError(
             f"{ours} connections, and PostgreSQL gives {room.most} ({room.limit}). "

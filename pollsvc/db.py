@@ -27,6 +27,8 @@ from pollsvc.patience import PATIENCE
 
 #: Connections of a process for what is done most: one for each kind of batch, and one for what waited in line.
 HOT_CONNECTIONS = 4
+#: Connections of the outbox worker: deliveries hold none while they wait for a server.
+OUTBOX_CONNECTIONS = 4
 # What is done most looks everything up by key. Planned once, and never as a scan: a table that was empty when PostgreSQL
 # last counted it may hold a hundred thousand ballots by now.
 PLAN_BY_KEY = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
@@ -242,7 +244,11 @@ def pragmas(connection: Any, *, foreign_keys: str) -> None:
     connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
     _keep_a_log(connection)
     connection.execute("PRAGMA synchronous=FULL")
+    # What is deleted is overwritten with zeros: whoever was erased is in no page of the file.
+    connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
+    # Without it INSERT OR REPLACE deletes a row behind the back of the triggers that refuse a DELETE.
+    connection.execute("PRAGMA recursive_triggers=ON")
 
 
 def _keep_a_log(connection: Any) -> None:

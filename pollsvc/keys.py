@@ -14,7 +14,9 @@ import secrets
 from collections.abc import Sequence
 from functools import lru_cache
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from itsdangerous import BadSignature, Signer
 
 
@@ -37,7 +39,19 @@ class Keys:
         self._signers: dict[str, Signer] = {}
         # A request's token is looked at twice, by its limit and by what it is for. As many as may be under way are kept.
         self._verified = lru_cache(maxsize=256)(self._verify)
-        self.cipher = MultiFernet([Fernet(key) for key in encryption_keys])
+        ciphers = [Fernet(key) for key in encryption_keys]
+        self.cipher, self._first_cipher = MultiFernet(ciphers), ciphers[0]
+
+    def renew(self, encrypted: bytes) -> bytes | None:
+        """The same, encrypted with the first key; None where it is already.
+
+        :raises InvalidToken: if none of our keys decrypts it.
+        """
+        try:
+            self._first_cipher.decrypt(encrypted)
+        except InvalidToken:
+            return self.cipher.rotate(encrypted)
+        return None
 
     def sign(self, purpose: str, payload: bytes) -> str:
         """Sign up to a few hundred bytes; URL-safe, and of no use for another purpose."""
@@ -68,6 +82,11 @@ class Keys:
             mac.update(len(part).to_bytes(4, "big"))
             mac.update(part)
         return mac.digest()
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes made of the hash key (HKDF, RFC 5869), of no use for another purpose."""
+        hkdf = HKDF(hashes.SHA256(), length=32, salt=None, info=f"pollsvc.{purpose}".encode())
+        return hkdf.derive(self._hash_key)
 
     def fingerprint(self) -> str:
         """What the database remembers of the hash key, to notice a start with another one."""

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from pollsvc.config import PREFIX, ConfigError, Settings
+from pollsvc.metrics_port import MetricsPort
 from pollsvc.patience import ASIDE
 
 if TYPE_CHECKING:
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     #: Makes the application of one worker, which works on so many requests at once.
     AppFactory = Callable[[Settings, int], WSGIApplication]
 
-#: Seconds for requests under way when the service is told to stop; the whole stop stays below 10.
-DRAIN = 8
+#: Seconds for requests under way when the service is told to stop; the whole stop stays below 10, on a busy machine too.
+DRAIN = 7
+#: Seconds for the outbox worker to end. It takes a second less by itself.
+COMPANION_DRAIN = 8
 #: Threads of each worker beside those that work: for what may be asked at any time, and to turn others away.
 SPARE_THREADS = 8
 #: Seconds between two looks at the workers: a dead one is noticed, and a signal heeded, this fast.
@@ -54,6 +57,7 @@ class Server(MPServer):
 
     #: The outbox worker beside the web workers, where it runs here.
     companion: Companion | None = None
+    port_for_metrics: MetricsPort | None = None
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         """Stop. A terminal and systemd signal the workers too: one that ends before we told it has not failed."""
@@ -74,6 +78,8 @@ class Server(MPServer):
         due: dict[int, float] = {}
         if self.companion:
             self.companion.start()
+        if self.port_for_metrics:
+            self.port_for_metrics.start()
         # Not by granian's event: its lock is not re-entrant, and the signal handler that sets it runs in this thread.
         while True:
             time.sleep(WATCH)
@@ -90,7 +96,8 @@ class Server(MPServer):
                     click.echo(f"{told} It is replaced in {_pause(deaths[index]):.0f} s.", err=True)
             for index in [index for index, at in due.items() if at <= now]:
                 del due[index]
-                self._respawn_workers([index], spawn_target, target_loader)
+                with self.port_for_metrics.silent() if self.port_for_metrics else nullcontext():
+                    self._respawn_workers([index], spawn_target, target_loader)
         if self.companion:
             self.companion.stop()
         # What was replaced is no failure of the service; granian would exit with 1.
@@ -109,11 +116,13 @@ class Companion:
         self._birth = 0.0
         self._deaths = 0
         self._due = 0.0
+        self._last = 0.0
 
     def start(self) -> None:
         """Begin it."""
         self._birth = time.monotonic()
-        command = [sys.executable, "-m", "pollsvc.cli", "worker", "--with-parent"]
+        # It ends with us, whichever way we end.
+        command = [sys.executable, "-m", "pollsvc.cli", "worker", "--parent", str(os.getpid())]
         self._process = subprocess.Popen(command, env=self._environ)  # noqa: S603 (our own words)
 
     def look(self, now: float) -> None:
@@ -128,9 +137,23 @@ class Companion:
             self.start()
 
     def stop(self) -> None:
-        """Tell it to end. Nobody waits: what it is at is leased, and it ends with its parent at the latest."""
+        """Tell it to end, while the web workers finish what they are at."""
+        self._last = time.monotonic() + COMPANION_DRAIN
         if self._process is not None:
             self._process.terminate()
+
+    def end(self) -> None:
+        """Wait until it has ended, in time for all to end within 10 s: systemd would kill what outlives its parent."""
+        if self._process is None:
+            return
+        if not self._last:  # the service failed to start
+            self.stop()
+        try:
+            self._process.wait(max(0.0, self._last - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
 
 
 def _pause(deaths: int) -> float:
@@ -188,10 +211,14 @@ def serve(
     first = secrets.randbelow(1_024) if is_pinned else None
     # On SQLite nobody has a poll to himself, and threads without work would only be in the way of the others.
     aside = ASIDE * threads if settings.database_url.startswith("postgresql") else 0
+    # What links it writes is the address that we serve, whatever the environment says.
+    companion = Companion({**os.environ, PREFIX + "PUBLIC_URL": settings.public_url}) if has_worker else None
     try:
         make_app = load()
+        metrics_port = None
         if settings.metrics_port:
-            _serve_metrics(address, settings.metrics_port)
+            free = free_address(address, settings.metrics_port)
+            metrics_port = MetricsPort(settings, free, settings.metrics_port)
         server = Server(
             "pollsvc",
             address=address,
@@ -210,14 +237,14 @@ def serve(
             # Its warnings call so many threads too many on a small machine; we measured that they are not.
             log_level=LogLevels.error,
         )
-        if has_worker:
-            # What links the worker writes is the address that we serve, whatever the environment says.
-            server.companion = Companion({**os.environ, PREFIX + "PUBLIC_URL": settings.public_url})
+        server.companion, server.port_for_metrics = companion, metrics_port
         server.serve(
             target_loader=partial(_begin_worker, partial(make_app, settings, threads), os.getpid(), first),
             wrap_loader=False,
         )
     finally:
+        if companion:
+            companion.end()
         shutil.rmtree(metrics_folder, ignore_errors=True)
 
 
@@ -255,12 +282,3 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(DRAIN)
     os._exit(1)
-
-
-def _serve_metrics(address: str, port: int) -> None:
-    # Imported here because prometheus_client looks for its folder when it is imported.
-    from prometheus_client import start_http_server  # noqa: PLC0415
-
-    from pollsvc.web.metrics import registry  # noqa: PLC0415
-
-    start_http_server(port, addr=free_address(address, port), registry=registry())

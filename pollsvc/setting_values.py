@@ -8,6 +8,7 @@ from email.headerregistry import Address
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import idna
 from cryptography.fernet import Fernet
 from limits import parse_many
 from sqlalchemy import make_url
@@ -170,5 +171,15 @@ def domains(text: str) -> frozenset[str]:
             lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"names a file that cannot be read: {text[1:]}") from error
-        return frozenset(line.strip().lower() for line in lines if line.strip() and not line.startswith("#"))
-    return hosts(text)
+        names = frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    else:
+        names = hosts(text)
+    return frozenset(map(ascii_domain, names))
+
+
+def ascii_domain(domain: str) -> str:
+    """A domain as DNS knows it, however it was written: ``bücher.example`` is ``xn--bcher-kva.example``."""
+    try:
+        return idna.encode(domain.lower().rstrip("."), uts46=True).decode()
+    except idna.IDNAError:
+        return domain.lower()

@@ -7,6 +7,8 @@ combining marks, joiners (Persian, Hindi, emoji) and isolates, which end with th
 import re
 import unicodedata
 
+from email_validator import EmailNotValidError, validate_email
+
 # C0, DEL and C1, save newline and tab, which depend on the field. One is NUL, which PostgreSQL cannot store.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _EMBEDDING_OR_OVERRIDE = re.compile(r"[\u202a-\u202e]")
@@ -53,6 +55,20 @@ def normalise(text: str, *, multiline: bool) -> str:
     _refuse(_SURROGATE, text, "Unpaired surrogates are not allowed")
     _refuse_towers_of_marks(text)
     return unicodedata.normalize("NFC", text)
+
+
+def normal_address(text: str) -> str:
+    """Return an e-mail address in the one spelling that is stored and hashed, without a look at DNS.
+
+    A domain that was written in punycode (``xn--…``), in capitals or full-width letters comes out as its Unicode letters, so
+    that one mailbox is one address; what stands before the @ keeps its capitals and is composed (NFC).
+
+    Raises UnfitText where it is none.
+    """
+    try:
+        return validate_email(text, check_deliverability=False, strict=True).normalized
+    except EmailNotValidError as error:
+        raise UnfitText(str(error)) from error
 
 
 def is_blank(text: str) -> bool:

@@ -12,10 +12,12 @@ import signal
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -24,21 +26,32 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
-from pollsvc.db import engine_options, prepare_engine
-from pollsvc.errands import Errand, all_errands, all_transports
-from pollsvc.outbox.delivery import DeliveryFailed, Result, claim, is_due, settle
+from pollsvc.db import OUTBOX_CONNECTIONS, engine_options, prepare_engine
+from pollsvc.errands import all_errands, all_transports
+from pollsvc.errands.errand import Errand
+from pollsvc.outbox.delivery import Busy, DeliveryFailed, Result, claim, count_due, is_due, settle
+from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.queue import open_queue, wake_task
+from pollsvc.web.metrics import DELIVERIES
 
 log = structlog.get_logger("pollsvc")
 
+Answer = TypeVar("Answer")
+
 #: Seconds after which the worker looks at the tables though nobody rang.
 HEARTBEAT = 5.0
+#: Seconds between two looks at whether it is to stop, or whether somebody rang.
+WATCH = 0.1
 #: Seconds for deliveries under way when it is told to stop; what is cut then is delivered again.
-DRAIN = 8.0
+DRAIN = 7.0
 #: Deliveries of one channel at once: a server that hangs holds these threads and no others.
-DELIVERIES = 4
-#: Threads beside those, for what needs the database only.
-OTHERS = 2
+AT_ONCE = 4
+#: Of these to one endpoint, so that one which hangs leaves others; to one that fails, a single one.
+AT_ONCE_TO_ONE = 2
+#: Seconds to write down how a delivery ended, where the database does not answer; then it is delivered again.
+SETTLE_WITHIN = 60.0
+#: Seconds that one errand may take before the others, and deliveries, have their turn.
+STINT = 2.0
 
 
 class Worker:
@@ -49,42 +62,81 @@ class Worker:
 
     def __init__(self, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._settings, self._now, self._keys = settings, now, settings.keys()
-        self._engine = sa.create_engine(**engine_options(settings.database_url, DELIVERIES))
+        self._engine = sa.create_engine(**engine_options(settings.database_url, OUTBOX_CONNECTIONS))
         prepare_engine(self._engine, self._keys)
         self._writing = self._engine.execution_options(sqlite_write=True)
-        self.transports = all_transports(settings)
-        self._places = {channel: threading.BoundedSemaphore(DELIVERIES) for channel in self.transports}
+        self.transports = all_transports(settings, partial(Session, self._engine))
+        self._places = {channel: threading.BoundedSemaphore(AT_ONCE) for channel in self.transports}
+        self._claiming = {channel: threading.Lock() for channel in self.transports}
+        self._counting = threading.Lock()
+        self._under_way: Counter[uuid.UUID] = Counter()
         self._stopping = threading.Event()
         self.errands = all_errands(settings, self._keys)
 
     def look(self) -> None:
-        """Do everything that is due. One part that fails does not keep the others from their work."""
-        for errand in self.errands:
-            self._guarded(errand.name, partial(self._run, errand))
-        for channel in self.transports:
-            self._guarded(channel, partial(self._deliver_all, channel))
+        """Do everything that is due, and come back when it is done. One part that fails does not keep the others from theirs."""
+        has_more = True
+        while has_more and not self._stopping.is_set():
+            has_more = self.attend()
+            for thread in self.deliver():
+                thread.join()
+
+    def attend(self) -> bool:
+        """Do what the database alone is needed for, some seconds of each errand.
+
+        :returns: whether there may be more.
+        """
+        # All of them, also where the first has more.
+        answers = [self._guarded(errand.name, partial(self._run, errand)) for errand in self.errands]
+        return any(answers)
+
+    def deliver(self) -> list[threading.Thread]:
+        """Begin to deliver what is due, in as many threads as there are messages and places, and do not wait for them."""
+        begun = []
+        for channel, place in self._places.items():
+            waiting = self._guarded(channel, partial(self._count_due, channel)) or 0
+            for _ in range(waiting):
+                if not place.acquire(blocking=False):
+                    break  # enough threads deliver it already
+                begun.append(threading.Thread(target=self._deliver_all, args=(channel,), daemon=True))
+                begun[-1].start()
+        return begun
 
     def stop(self) -> None:
         """Begin nothing new."""
         self._stopping.set()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
-    def _guarded(self, name: str, act: Callable[[], None]) -> None:
+    def _guarded(self, name: str, act: Callable[[], Answer]) -> Answer | None:
         try:
-            act()
+            return act()
         except Exception as error:  # noqa: BLE001 (whatever it is, it is still in the tables)
             kind = type(error.orig if isinstance(error, DBAPIError) else error).__name__
             log.warning("errand failed", errand=name, kind=kind)
+            return None
 
-    def _run(self, errand: Errand) -> None:
+    def _run(self, errand: Errand) -> bool:
+        until = time.monotonic() + STINT
         while not self._stopping.is_set() and self._is_due(errand.is_due):
+            if time.monotonic() >= until:
+                return True
             with self._transaction() as session:
                 has_more = errand.act(session, self._now())
             if not has_more:
-                return
+                break
+        return False
+
+    def _count_due(self, channel: str) -> int:
+        with Session(self._engine) as session:
+            return count_due(session, self._now(), channel, AT_ONCE)
 
     def _is_due(self, question: Callable[[Session, datetime], bool]) -> bool:
         with Session(self._engine) as session:
@@ -97,22 +149,49 @@ class Worker:
             session.commit()
 
     def _deliver_all(self, channel: str) -> None:
-        place = self._places[channel]
-        if not place.acquire(blocking=False):
-            return  # enough threads deliver it already
         try:
-            while not self._stopping.is_set() and self._deliver_next(channel):
+            while not self._stopping.is_set() and self._guarded(
+                channel, partial(self._deliver_next, channel)
+            ):
                 pass
         finally:
-            place.release()
+            self._places[channel].release()
 
     def _deliver_next(self, channel: str) -> bool:
-        if not self._is_due(partial(is_due, channel=channel)):
-            return False
-        with self._transaction() as session:
-            message = claim(session, uuid.uuid4(), self._now(), channel)
+        message = self._claim_next(channel)
         if message is None:
             return False
+        try:
+            self._deliver(channel, message)
+        finally:
+            self._count(message, -1)
+        return True
+
+    def _claim_next(self, channel: str) -> OutboxMessage | None:
+        # One thread after the other, so that each sees where the others deliver to.
+        with self._claiming[channel]:
+            busy = self._busy()
+            if not self._is_due(partial(is_due, channel=channel, busy=busy)):
+                return None
+            with self._transaction() as session:
+                message = claim(session, uuid.uuid4(), self._now(), channel, busy)
+            if message is not None:
+                self._count(message, 1)
+            return message
+
+    def _busy(self) -> Busy:
+        """The endpoints that this process delivers to."""
+        with self._counting:
+            numbers = {endpoint: number for endpoint, number in self._under_way.items() if number}
+        full = [endpoint for endpoint, number in numbers.items() if number >= AT_ONCE_TO_ONE]
+        return Busy(full, list(numbers))
+
+    def _count(self, message: OutboxMessage, one: int) -> None:
+        if message.endpoint_id is not None:
+            with self._counting:
+                self._under_way[message.endpoint_id] += one
+
+    def _deliver(self, channel: str, message: OutboxMessage) -> None:
         began = time.monotonic()
         status, failure = None, None
         try:
@@ -123,8 +202,8 @@ class Worker:
             log.warning("transport failed", channel=channel, kind=type(error).__name__)
             failure = DeliveryFailed(f"A fault of ours: {type(error).__name__}.")
         result = Result(status, failure, round((time.monotonic() - began) * 1000))
-        with self._transaction() as session:
-            outcome = settle(session, message, result, self._now(), random.random())  # noqa: S311 (no secret)
+        outcome = self._settle(message, result)
+        DELIVERIES.labels(channel, outcome or "superseded").inc()
         log.info(
             "delivery",
             channel=channel,
@@ -133,7 +212,17 @@ class Worker:
             attempt=message.attempts,
             ms=result.milliseconds,
         )
-        return True
+
+    def _settle(self, message: OutboxMessage, result: Result) -> str | None:
+        # A database that is away for a moment is no reason to deliver twice.
+        until = time.monotonic() + SETTLE_WITHIN
+        while True:
+            try:
+                with self._transaction() as session:
+                    return settle(session, message, result, self._now(), random.random())  # noqa: S311 (no secret)
+            except DBAPIError:
+                if self._stopping.wait(1) or time.monotonic() >= until:
+                    raise
 
 
 class _QuietConsumer(Consumer):
@@ -144,53 +233,66 @@ class _QuietConsumer(Consumer):
 
 
 def work(settings: Settings, parent: int | None = None) -> None:
-    """Work until SIGTERM, SIGINT or SIGHUP; then finish what is under way, for some seconds.
+    """Work until SIGTERM, SIGINT or SIGHUP; then finish what is under way, for some seconds, and end the process.
 
     :param parent: the process to end with: nobody else would stop us when it is gone.
     """
     for chatty in ("huey", "huey.consumer"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
-    stop = threading.Event()
+    keep_working(Worker(settings), settings, parent)
+
+
+def keep_working(
+    worker: Worker, settings: Settings, parent: int | None = None, heartbeat: float = HEARTBEAT
+) -> None:
+    """See :func:`work`.
+
+    :param heartbeat: seconds after which the worker looks though nobody rang.
+    """
+    # A plain list: the lock of an Event is not re-entrant, and a signal may come while this thread holds it.
+    told: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    worker = Worker(settings)
-    consumer = _start_consumer(settings, worker)
+        signal.signal(number, lambda number, _: told.append(number))
+    rung = threading.Event()
+    threading.Thread(target=_look_when_rung, args=(worker, rung, heartbeat), daemon=True).start()
+    consumer, due = _start_consumer(settings, rung), time.monotonic() + HEARTBEAT
     log.info("worker began", mail="smtp" if settings.smtp_url else "files")
-    due = 0.0
-    while not stop.is_set() and (parent is None or os.getppid() == parent):
-        if time.monotonic() >= due:
-            due = time.monotonic() + HEARTBEAT
-            if consumer is None:
-                consumer = _start_consumer(settings, worker)
-            # In a thread of its own: a delivery may take longer than a heartbeat, and a stop must be heard.
-            threading.Thread(target=worker.look, daemon=True).start()
-        stop.wait(0.2)
-    _end(worker, consumer)
+    while not told and (parent is None or os.getppid() == parent):
+        time.sleep(WATCH)
+        if consumer is None and time.monotonic() >= due:
+            consumer, due = _start_consumer(settings, rung), time.monotonic() + HEARTBEAT
+    worker.stop()
+    rung.set()
+    if consumer is not None:
+        consumer.stop_flag.set()
+    deadline = time.monotonic() + DRAIN
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, deadline - time.monotonic()))
+    # Threads that still wait for a server are daemons: what they deliver is leased, and delivered again.
+    logging.shutdown()
+    os._exit(0)
 
 
-def _start_consumer(settings: Settings, worker: Worker) -> Consumer | None:
+def _look_when_rung(worker: Worker, rung: threading.Event, heartbeat: float) -> None:
+    # One thread looks; deliveries have theirs, so that a server that hangs keeps no sign-up waiting.
+    while not worker.is_stopping:
+        # Before the look: who rings while it goes on is heard after it.
+        rung.clear()
+        has_more = worker.attend()
+        worker.deliver()
+        if not has_more:
+            rung.wait(heartbeat)
+
+
+def _start_consumer(settings: Settings, rung: threading.Event) -> Consumer | None:
     """Listen for wake-ups; where the queue is away, the heartbeat does without."""
     try:
         queue = open_queue(settings)
-        wake_task(queue, worker.look)
-        consumer = _QuietConsumer(
-            queue, workers=DELIVERIES + OTHERS, max_delay=0.5, check_worker_health=False
-        )
+        wake_task(queue, rung.set)
+        consumer = _QuietConsumer(queue, workers=1, max_delay=0.5, check_worker_health=False)
         consumer.start()
     except Exception as error:  # noqa: BLE001 (of whatever kind the queue is)
         log.warning("queue away", kind=type(error).__name__)
         return None
     return consumer
-
-
-def _end(worker: Worker, consumer: Consumer | None) -> None:
-    worker.stop()
-    if consumer is not None:
-        consumer.stop_flag.set()
-    deadline = time.monotonic() + DRAIN
-    ours = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    for thread in ours:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    # Threads that still wait for a server are daemons: what they deliver is leased, and delivered again.
-    logging.shutdown()
-    os._exit(0)

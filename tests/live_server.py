@@ -39,8 +39,9 @@ class LiveServer:
 
     :param settings: `POLLSVC_*` by their full names.
     :param directory: the working directory; `instance/` lies in it.
-    :param arguments: further arguments of `serve`, such as `--workers 2`.
-    :param program: another command that takes the arguments of `serve`.
+    :param arguments: further arguments of `serve`, such as `--workers 2`. The outbox worker runs beside it only with
+        `--worker`: most tests have nothing for it to do.
+    :param program: another command that takes the arguments of `serve`; which is up to the caller.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class LiveServer:
         self.url = settings.get("POLLSVC_PUBLIC_URL") or f"http://127.0.0.1:{self.port}"
         self.address = f"http://127.0.0.1:{self.port}"
         self._settings = {"POLLSVC_PUBLIC_URL": self.url, **settings}
-        self._arguments = arguments
+        is_asked = program or "--worker" in arguments
+        self._arguments = arguments if is_asked else (*arguments, "--no-worker")
         self._program = program or command("serve")
         self._directory = directory
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (read until the object goes; a pipe would fill and block)

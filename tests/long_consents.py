@@ -10,6 +10,7 @@ from pollsvc.consent.models import (
     Confirmation,
     Consent,
     ConsentEvent,
+    ConsentSeal,
     MailPermit,
     SignUp,
     Subscriber,
@@ -29,6 +30,7 @@ def consent_rows(
 ) -> Rows:
     """Make a person, a consent, an event and a permitted mail for each of `consents`, and as many sign-ups."""
     sealed = keys.cipher.encrypt(b"what a reader wrote")
+    events = [uuid7() for _ in consents]
     people = [uuid.uuid4() for _ in consents]
     hashes = [email_hash(keys, f"reader-{number}@reader.example") for number, _ in enumerate(consents)]
     where = {"article_id": article, "is_suspect": False}
@@ -53,7 +55,7 @@ def consent_rows(
         ],
         ConsentEvent: [
             {
-                "id": uuid7(),
+                "id": event,
                 "kind": "requested",
                 "consent_id": each,
                 "subscriber_id": person,
@@ -65,7 +67,11 @@ def consent_rows(
                 "occurred_at": THEN,
                 **where,
             }
-            for each, person in zip(consents, people, strict=True)
+            for event, each, person in zip(events, consents, people, strict=True)
+        ],
+        ConsentSeal: [
+            {"position": number, "event_id": event, "hash": bytes(32), "sealed_at": THEN}
+            for number, event in enumerate(events, start=1)
         ],
         SignUp: [
             {

@@ -20,6 +20,7 @@ from tests.bench.filling import Filled, fill
 from tests.databases import open_engine
 from tests.factories import THEN
 from tests.long_consents import consent_rows
+from tests.long_webhooks import webhook_rows
 
 ROWS = 5_000
 EMAIL = "reader-1@reader.example"
@@ -35,6 +36,7 @@ class Known:
     other_token: uuid.UUID
     text: uuid.UUID
     consent: uuid.UUID
+    webhook: uuid.UUID
     secret_poll: uuid.UUID
 
 
@@ -48,16 +50,31 @@ def lengthen(url: str, keys: Keys) -> Known:
         secret = session.scalars(select(Poll.id).order_by(Poll.id)).first()
         assert secret
         session.execute(sa.update(Poll).where(Poll.id == secret).values(results_visibility="after_vote"))
-        known = Known(filled, site, uuid7(), uuid7(), uuid7(), uuid7(), secret)
+        known = Known(filled, site, uuid7(), uuid7(), uuid7(), uuid7(), uuid7(), secret)
         consents = [known.consent, *(uuid7() for _ in range(ROWS - 1))]
         rest = consent_rows(site=site, text=known.text, article=articles[0], keys=keys, consents=consents)
         for model, rows in (_rows(known, articles, keys) | rest).items():
             session.execute(insert(_plain(model)), rows)
+        if engine.dialect.name == "postgresql":
+            # The messages until now brought their numbers along.
+            numbers = "pg_get_serial_sequence('outbox_message', 'id')"
+            session.execute(sa.text(f"SELECT setval({numbers}, (SELECT max(id) FROM outbox_message))"))
+        for model, rows in webhook_rows(known.webhook, consents, keys).items():
+            session.execute(insert(_plain(model)), rows)
         session.commit()
     if engine.dialect.name == "postgresql":
+        with engine.begin() as connection:
+            # The numbers above were given by hand; the next one follows them.
+            for table in ("outbox_event", "outbox_message"):
+                connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1000000)")
         # As autovacuum does by itself. SQLite keeps no statistics in production, so it has none here.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
+            # The rows brought their numbers with them.
+            for table in ("outbox_message", "outbox_event"):
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}"
+                )
     engine.dispose()
     return known
 

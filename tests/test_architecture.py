@@ -1,6 +1,8 @@
 """House rules that no linter knows. Imports between features are import-linter's part (pyproject.toml)."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,17 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Where a transaction may end: in answer to a request, or to a command.
 # (newsroom.py: the staff's routes of a feature; app.py: a token's last use, in a session of its own.)
-EDGES = {"routes.py", "newsroom.py", "pages.py", "app.py", "cli.py", "worker.py", "ballot_box.py"}
+EDGES = {
+    "routes.py",
+    "newsroom.py",
+    "proof_routes.py",
+    "pages.py",
+    "data_pages.py",
+    "app.py",
+    "cli.py",
+    "worker.py",
+    "ballot_box.py",
+}
 NAMES_THAT_SAY_NOTHING = {
     "utils",
     "util",
@@ -54,6 +66,12 @@ class TestModules:
         assert [
             name_of(path) for path in MODULES if NAMES_THAT_SAY_NOTHING & {path.stem, path.parent.name}
         ] == []
+
+    def test_no_two_share_an_advisory_lock(self) -> None:
+        numbers = [number for path in MODULES for number in re.findall(r"\b70775\d\d\b", path.read_text())]
+
+        assert len(numbers) > 1
+        assert [number for number, times in Counter(numbers).items() if times > 1] == []
 
     def test_no_module_outgrows_its_noun(self) -> None:
         lengths = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}

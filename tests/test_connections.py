@@ -51,10 +51,20 @@ class TestCheckRoom:
         with pytest.raises(ConfigError) as refusal:
             check_room(ROOM, workers=5, pool=16, beside=4)
 
-        assert "5 workers with POLLSVC_DATABASE_POOL=16 and 4 more for votes may hold 100" in str(
-            refusal.value
+        assert (
+            "5 workers with POLLSVC_DATABASE_POOL=16 and 4 more for votes and wake-ups may hold 100"
+            in str(refusal.value)
         )
         assert "set POLLSVC_DATABASE_POOL to 15 or less" in str(refusal.value)
+
+    def test_what_the_outbox_worker_holds_counts(self) -> None:
+        with pytest.raises(ConfigError) as refusal:
+            check_room(ROOM, workers=5, pool=14, beside=4, outbox=8)
+
+        assert "for votes and wake-ups, with the 8 of the outbox worker, may hold 98 connections" in str(
+            refusal.value
+        )
+        assert "set POLLSVC_DATABASE_POOL to 13 or less" in str(refusal.value)
 
     def test_a_pool_of_nothing_is_not_advised(self) -> None:
         with pytest.raises(ConfigError, match="Start fewer --workers, or raise that limit"):
@@ -114,7 +124,7 @@ class TestServe:
 
         postgres.drop_database("crowded")
         assert done.returncode == 1
-        assert "may hold 312 connections, and PostgreSQL gives 297" in done.stderr
+        assert "may hold 322 connections, and PostgreSQL gives 297" in done.stderr
         assert done.stderr.startswith("Error: ") or "\nError: " in done.stderr
 
     def test_what_leaves_little_starts_with_a_note(self, postgres: PostgresServer, tmp_path: Path) -> None:
@@ -126,7 +136,7 @@ class TestServe:
 
         postgres.drop_database("crowded")
         assert re.search(
-            r"^Note: 1 worker with POLLSVC_DATABASE_POOL=160 and 4 more for votes may hold 164 of the 297",
+            r"^Note: 1 worker with POLLSVC_DATABASE_POOL=160 and 5 more for votes and wake-ups may hold 165 of the 297",
             told,
             re.MULTILINE,
         )

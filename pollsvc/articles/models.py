@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pollsvc.db import EncryptedText, Id, Model
 
+#: What texts can ask for; what each is, :class:`pollsvc.consent.models.Mode` says.
+CONSENT_MODES = ("explicit", "soft_opt_in", "notice_only")
+
 
 class Site(Model):
     """A publication: what its texts link to, and who reads what readers send."""

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import marshmallow as ma
 
+from pollsvc.articles.logins import read_login_key
+from pollsvc.articles.models import CONSENT_MODES
 from pollsvc.web.fields import Email, Text, WebUrl
+
+LOCALE = ma.validate.Regexp(
+    r"^[a-z]{2,3}(-[A-Z][A-Za-z]{1,3})?\Z", error="Must be a language such as en or pt-BR."
+)
+
+
+def _sound_login_key(text: str) -> None:
+    try:
+        read_login_key(text)
+    except ValueError as error:
+        raise ma.ValidationError(str(error)) from error
 
 
 class _SiteFieldsSchema(ma.Schema):
@@ -12,6 +25,15 @@ class _SiteFieldsSchema(ma.Schema):
     terms_url = WebUrl(allow_none=True)
     standards_url = WebUrl(allow_none=True)
     desk_email = Email(allow_none=True)
+    locale = ma.fields.String(validate=LOCALE)
+    consent_mode = ma.fields.String(validate=ma.validate.OneOf(CONSENT_MODES))
+    login_key = ma.fields.String(
+        allow_none=True,
+        validate=[ma.validate.Length(max=4_000), _sound_login_key],
+        metadata={
+            "description": "What the login signs account tokens with: a secret, or a public key in PEM. Never answered."
+        },
+    )
 
 
 class NewSiteSchema(_SiteFieldsSchema):
@@ -42,4 +64,9 @@ class SiteSchema(ma.Schema):
     terms_url = ma.fields.String(required=True, allow_none=True)
     standards_url = ma.fields.String(required=True, allow_none=True)
     desk_email = ma.fields.String(required=True, allow_none=True)
+    locale = ma.fields.String(required=True)
+    consent_mode = ma.fields.String(required=True, metadata={"enum": list(CONSENT_MODES)})
+    has_login_key = ma.fields.Function(
+        lambda site: site.login_key is not None, required=True, metadata={"type": "boolean"}
+    )
     created_at = ma.fields.AwareDateTime(required=True)

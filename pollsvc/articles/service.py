@@ -57,11 +57,14 @@ def create_site(
     """Make a site.
 
     :param origins: the first is canonical, the others are aliases.
-    :param links: ``privacy_url``, ``terms_url``, ``standards_url``, ``desk_email``.
+    :param links: ``privacy_url``, ``terms_url``, ``standards_url``, ``desk_email``, ``locale``, ``consent_mode``,
+        ``login_key``.
     :raises Invalid: if an origin is none.
     :raises NameTaken, OriginTaken: if the name or an origin belongs to another site.
     """
-    site = Site(name=name, created_at=now, **links)
+    defaults = {"locale": "en", "consent_mode": "explicit"}
+    site = Site(name=name, created_at=now, **(defaults | links))
+    _refuse_accounts_without_login(site)
     session.add(site)
     _flush(session, NameTaken(fields={"name": NameTaken.detail}))
     _set_origins(session, site, origins)
@@ -80,9 +83,10 @@ def edit_site(
     :raises Invalid, NameTaken, OriginTaken: as :func:`create_site`.
     """
     site = lock_site(session, site_id)
-    before, desk_before = _facts(site), site.desk_email
+    before, desk_before, login_before = _facts(site), site.desk_email, site.login_key
     for name in changes.keys() - {"origins"}:
         setattr(site, name, changes[name])
+    _refuse_accounts_without_login(site)
     _flush(session, NameTaken(fields={"name": NameTaken.detail}))
     if "origins" in changes:
         left = site.canonical_origin
@@ -90,9 +94,12 @@ def edit_site(
         if left != site.canonical_origin:
             _move_articles(session, site, left)
     after = _facts(site)
-    is_desk_changed = site.desk_email != desk_before
-    if after != before or is_desk_changed:
-        detail = {"before": before, "after": after, "is_desk_email_changed": is_desk_changed}
+    unseen = {
+        "is_desk_email_changed": site.desk_email != desk_before,
+        "is_login_key_changed": site.login_key != login_before,
+    }
+    if after != before or any(unseen.values()):
+        detail = {"before": before, "after": after, **unseen}
         record(session, actor=actor, action="site.edited", subject=("site", site.id), now=now, detail=detail)
     return site
 
@@ -231,11 +238,19 @@ def _flush(session: Session, refusal: PollsvcError) -> None:
         raise refusal from error
 
 
+def _refuse_accounts_without_login(site: Site) -> None:
+    if site.consent_mode == "soft_opt_in" and site.login_key is None:
+        raise one_field(
+            "consent_mode", "soft_opt_in is for accounts: it needs the login_key of the site's login."
+        )
+
+
 def _facts(site: Site) -> dict[str, Any]:
-    names = ("name", "privacy_url", "terms_url", "standards_url")
-    # The desk's address is a person's or a team's: the audit log says only whether there is one.
+    names = ("name", "privacy_url", "terms_url", "standards_url", "locale", "consent_mode")
+    # The desk's address is a person's or a team's, and the login's key a secret: the audit log says only whether there is one.
     return {
         **{name: getattr(site, name) for name in names},
         "has_desk_email": site.desk_email is not None,
+        "has_login_key": site.login_key is not None,
         "origins": [row.origin for row in site.origins],
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 import click
+import marshmallow as ma
 
 from pollsvc.config import Settings
 
@@ -25,3 +27,17 @@ def read_settings(defaults: dict[str, str] | None = None) -> Settings:
 def now() -> datetime:
     """The time."""
     return datetime.now(UTC)
+
+
+class Checked(click.ParamType[Any]):
+    """An option that the API's own field checks: what is refused there is refused here."""
+
+    def __init__(self, name: str, field: ma.fields.Field[Any]) -> None:
+        self.name = name
+        self._field = field
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._field.deserialize(value)
+        except ma.ValidationError as error:
+            self.fail(" ".join(map(str, error.messages)), param, ctx)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from pollsvc.consent.tokens import leaving_token
-from pollsvc.keys import Keys
+from pollsvc.keys import BadToken, Keys
+
+#: How long a link to what is kept about a person works: mails are kept, and passed on.
+DATA_WITHIN = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,25 @@ class Links:
         """The page with the one button that leaves; a POST to it leaves at once (RFC 8058)."""
         return f"{self.public_url}/unsubscribe/{leaving_token(self.keys, consent_id)}"
 
-    def data(self, subscriber_id: uuid.UUID, now: datetime) -> str:
-        """The page where a person sees, and erases, what is kept about them."""
+    def data(self, email_hash: bytes, now: datetime) -> str:
+        """The page where a person sees, and erases, what is kept about their address."""
         issued = int(now.timestamp()).to_bytes(6, "big")
-        return f"{self.public_url}/data/{self.keys.sign('data', subscriber_id.bytes + issued)}"
+        return f"{self.public_url}/data/{self.keys.sign('data', email_hash + issued)}"
+
+
+@dataclass(frozen=True)
+class DataLink:
+    """Whose data a link shows, and whether it may still be used."""
+
+    email_hash: bytes
+    is_expired: bool
+
+
+def read_data_token(keys: Keys, token: str, now: datetime) -> DataLink | None:
+    """What a token of :meth:`Links.data` says, or None if it is none of ours."""
+    try:
+        raw = keys.unsign("data", token)
+    except BadToken:
+        return None
+    issued = datetime.fromtimestamp(int.from_bytes(raw[32:], "big"), UTC)
+    return DataLink(raw[:32], now - issued > DATA_WITHIN)

@@ -239,8 +239,20 @@ class MailPermit(Model):
     permitted_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Reason(StrEnum):
+    """Why nothing is sent to an address."""
+
+    #: The person was forgotten. Who signs the address up, nobody can tell: nothing is sent.
+    ERASED = "erased"
+    #: The person asked the newsroom for it.
+    OBJECTED = "objected"
+    #: The person left, and the address was forgotten after the time for proof. No list brings it back; a sign-up may,
+    #: because the mailbox's owner has to confirm it.
+    WITHDRAWN = "withdrawn"
+
+
 class Suppression(Model):
-    """An address that nothing is sent to any more, whoever signs it up; only its keyed hash is known."""
+    """An address that nothing is sent to any more; only its keyed hash is known."""
 
     __tablename__ = "suppression"
     __table_args__ = (PrimaryKeyConstraint("email_hash"),)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from flask import request
+from sqlalchemy.orm import Session
 
-from pollsvc.consent import service, texts
+from pollsvc.consent import handing_over, service, texts
+from pollsvc.consent.handing_over import Outstanding
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import Consent, ConsentText
 from pollsvc.consent.schemas import (
@@ -14,21 +17,28 @@ from pollsvc.consent.schemas import (
     ConsentSearchSchema,
     ConsentTextQuerySchema,
     ConsentTextVersionSchema,
+    HandedOverSchema,
     NewConsentSchema,
     NewConsentTextSchema,
+    OutstandingQuerySchema,
+    OutstandingSchema,
     TakenBackSchema,
     TakenSchema,
     WithdrawalSchema,
 )
 from pollsvc.consent.signing_up import Desk, due_sign_ups, process_sign_up
 from pollsvc.db import db
+from pollsvc.errors import one_field
+from pollsvc.keys import BadToken
+from pollsvc.outbox.hooks import get_endpoint
 from pollsvc.outbox.mail import mail_host
+from pollsvc.outbox.models import WebhookEndpoint
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.forms import is_suspect
 from pollsvc.web.guards import actor, public, staff
 from pollsvc.web.limits import limited
 from pollsvc.web.metrics import SUBMISSIONS
-from pollsvc.web.paging import Page, page_schema, read_page
+from pollsvc.web.paging import Page, PageQuerySchema, page_schema, read_page
 from pollsvc.web.state import keys, now, ring, settings
 
 blp = JSONBlueprint("consent", __name__, url_prefix="/v1", description="Newsletter consent, beside the vote.")
@@ -51,6 +61,8 @@ def take_sign_up(body: dict[str, Any]) -> dict[str, str]:
         origin=request.headers.get("Origin"),
         is_suspect=suspect,
         withdrawal_key=body["withdrawal_key"],
+        account_token=body["account_token"],
+        evidence={name: body[name] for name in ("widget", "placement") if body[name]},
         now=now(),
     )
     db.writing.commit()
@@ -69,7 +81,7 @@ def take_back(body: dict[str, Any]) -> dict[str, str]:
     service.take_back(db.writing, links(), body["withdrawal_key"], now())
     db.writing.commit()
     ring()
-    return {"status": "done", "message": "You will get no newsletter by this sign-up."}
+    return {"status": "done", "message": "This sign-up is taken back: no newsletter comes by it."}
 
 
 @blp.post("/consents/search")
@@ -85,6 +97,48 @@ def search_consents(body: dict[str, Any]) -> Page[Consent]:
     page = read_page(db.writing, consents, Consent.id, body, keys())
     db.writing.commit()
     return page
+
+
+@blp.get("/webhooks/<uuid:webhook_id>/outstanding")
+@blp.query(PageQuerySchema)
+@blp.response(200, page_schema(OutstandingSchema))
+@blp.problems(404)
+@limited("staff")
+@staff("admin")
+def list_outstanding(query: dict[str, Any], webhook_id: uuid.UUID) -> Page[Outstanding]:
+    """The consents of which an endpoint has not acknowledged how they stand."""
+    return _read_outstanding(db.session, get_endpoint(db.session, webhook_id), query)
+
+
+@blp.post("/webhooks/<uuid:webhook_id>/outstanding")
+@blp.body(OutstandingQuerySchema)
+@blp.response(200, HandedOverSchema)
+@blp.problems(404)
+@limited("staff")
+@staff("admin")
+def send_outstanding(body: dict[str, Any], webhook_id: uuid.UUID) -> dict[str, Any]:
+    """Tell an endpoint how those consents stand, as far as nothing is under way."""
+    endpoint = get_endpoint(db.writing, webhook_id, is_locked=True)
+    page = _read_outstanding(db.writing, endpoint, body)
+    count = handing_over.send_outstanding(
+        db.writing, links(), endpoint, page.items, actor=actor().reference, now=now()
+    )
+    db.writing.commit()
+    ring()
+    return {"count": count, "next_cursor": page.next_cursor}
+
+
+def _read_outstanding(
+    session: Session, endpoint: WebhookEndpoint, query: dict[str, Any]
+) -> Page[Outstanding]:
+    purpose, limit = f"cursor outstanding {endpoint.id}", query["limit"]
+    try:
+        after = uuid.UUID(bytes=keys().unsign(purpose, query["cursor"])) if query["cursor"] else None
+    except (BadToken, ValueError) as error:
+        raise one_field("cursor", "Must be a next_cursor of an earlier answer.") from error
+    found = handing_over.list_outstanding(session, endpoint, after=after, limit=limit + 1)
+    has_more = len(found) > limit
+    return Page(found[:limit], keys().sign(purpose, found[limit - 1].consent_id.bytes) if has_more else None)
 
 
 @blp.post("/consent-texts")

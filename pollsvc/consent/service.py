@@ -12,21 +12,24 @@ from sqlalchemy.orm import Session, selectinload
 
 from pollsvc.articles.service import ensure_article
 from pollsvc.articles.urls import InvalidUrl, canonical_origin
+from pollsvc.consent.accounts import account_hash
+from pollsvc.consent.handing_over import tell
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
     ConsentText,
     Kind,
+    Mode,
     SignUp,
     State,
     Subscriber,
 )
+from pollsvc.consent.signing_up import welcome_back
 from pollsvc.consent.states import note
 from pollsvc.consent.tokens import read_leaving_token, token_hash
 from pollsvc.errors import one_field
 from pollsvc.keys import Keys
-from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
 
 
@@ -43,6 +46,7 @@ def take_sign_up(
     withdrawal_key: str | None = None,
     evidence: Mapping[str, Any] | None = None,
     method: str = "checkbox",
+    account_token: str | None = None,
 ) -> SignUp:
     """Write down that somebody ticked the box: which text, when, on which article, from which origin.
 
@@ -50,7 +54,9 @@ def take_sign_up(
 
     :param origin: the ``Origin`` header of the request; one that is no origin is kept as none.
     :param withdrawal_key: a secret that the reader's page keeps, by which it can take this sign-up back.
-    :raises Invalid: if there is no such text, or the article belongs to no site or not to the text's site.
+    :param account_token: what the publisher's login says of the reader: needed where the text is for accounts.
+    :raises Invalid: if there is no such text, the article belongs to no site or not to the text's site, or the text is for
+        accounts and the token shows none with this address.
     """
     text = session.get(ConsentText, text_id)
     if text is None:
@@ -58,6 +64,9 @@ def take_sign_up(
     article = ensure_article(session, article_url, now, by_reader=True)
     if article.site_id != text.site_id:
         raise one_field("text_id", "This text belongs to another site than the article.")
+    seen = {"control": "checkbox", "default_checked": False, **(evidence or {})}
+    if text.mode == Mode.SOFT_OPT_IN:
+        seen["account_hash"] = account_hash(keys, article.site, account_token, email=email, now=now)
     sign_up = SignUp(
         text_id=text.id,
         email=email,
@@ -65,7 +74,7 @@ def take_sign_up(
         article_id=article.id,
         origin=_sound_origin(origin),
         method=method,
-        evidence={"control": "checkbox", "default_checked": False, **(evidence or {})},
+        evidence=seen,
         withdrawal_hash=token_hash(withdrawal_key) if withdrawal_key else None,
         is_suspect=is_suspect,
         occurred_at=now,
@@ -106,13 +115,14 @@ def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
         if consent.state != State.ACTIVE:
             return False
         note(session, consent, Kind.RENEWED, text=text, method="mail_link", now=now, evidence=evidence)
-        _tell(session, links, consent, "consent.renewed", now)
+        tell(session, links, consent, "consent.renewed", now)
         return True
     # One that was taken back meanwhile, or asked for anew, is not what this link confirms.
     if consent.state != State.PENDING or consent.request_id != confirmation.request_id:
         return False
     note(session, consent, Kind.CONFIRMED, text=text, method="mail_link", now=now, evidence=evidence)
-    _tell(session, links, consent, "consent.confirmed", now)
+    welcome_back(session, consent.subscriber.email_hash)
+    tell(session, links, consent, "consent.confirmed", now)
     return True
 
 
@@ -124,14 +134,31 @@ def leave(
     :returns: whether anything changed; the reader is told the same either way.
     """
     consent_id = read_leaving_token(links.keys, token)
-    consent = _get_locked(session, consent_id) if consent_id else None
+    consent = session.get(Consent, consent_id) if consent_id else None
     if consent is None:
         return False
-    ended = [consent]
-    if is_everything:
-        theirs = select(Consent).where(Consent.subscriber_id == consent.subscriber_id).order_by(Consent.id)
-        ended = list(session.scalars(theirs.with_for_update(of=Consent)))
+    drop_waiting(session, consent, is_everything=is_everything)
+    is_meant = Consent.subscriber_id == consent.subscriber_id if is_everything else Consent.id == consent.id
+    # All in one order, so that two presses at once do not wait for each other.
+    theirs = select(Consent).where(is_meant).order_by(Consent.id).with_for_update(of=Consent)
+    ended = session.scalars(theirs.execution_options(populate_existing=True)).all()
     return sum(withdraw(session, links, each, method=method, now=now) for each in ended) > 0
+
+
+def drop_waiting(session: Session, consent: Consent, *, is_everything: bool = False) -> None:
+    """Drop the sign-ups of a consent's address that no worker decided yet: decided later, they would undo the leaving.
+
+    To be called before the consent is locked: the worker locks a sign-up first, and the consent after it.
+
+    :param is_everything: whether to any text, or to those of the consent's list only.
+    """
+    waiting = delete(SignUp).where(SignUp.email_hash == consent.subscriber.email_hash)
+    if not is_everything:
+        same_list = select(ConsentText.id).where(
+            ConsentText.site_id == consent.site_id, ConsentText.purpose == consent.purpose
+        )
+        waiting = waiting.where(SignUp.text_id.in_(same_list))
+    session.execute(waiting.execution_options(synchronize_session=False))
 
 
 def take_back(session: Session, links: Links, withdrawal_key: str, now: datetime) -> bool:
@@ -149,7 +176,14 @@ def take_back(session: Session, links: Links, withdrawal_key: str, now: datetime
 
 
 def withdraw(
-    session: Session, links: Links, consent: Consent, *, method: str, now: datetime, actor: str = "reader"
+    session: Session,
+    links: Links,
+    consent: Consent,
+    *,
+    method: str,
+    now: datetime,
+    actor: str = "reader",
+    evidence: Mapping[str, Any] | None = None,
 ) -> bool:
     """End a consent that is asked for or given (GDPR Art. 7(3)). One that ended is left as it is.
 
@@ -158,9 +192,18 @@ def withdraw(
     if consent.state not in (State.PENDING, State.ACTIVE):
         return False
     was_active = consent.state == State.ACTIVE
-    note(session, consent, Kind.WITHDRAWN, text=consent.text, method=method, now=now, actor=actor)
+    note(
+        session,
+        consent,
+        Kind.WITHDRAWN,
+        text=consent.text,
+        method=method,
+        now=now,
+        actor=actor,
+        evidence=evidence,
+    )
     if was_active:
-        _tell(session, links, consent, "consent.withdrawn", now)
+        tell(session, links, consent, "consent.withdrawn", now)
     return True
 
 
@@ -192,35 +235,6 @@ def email_hash(keys: Keys, email: str) -> bytes:
 
 def _get_locked(session: Session, consent_id: uuid.UUID) -> Consent | None:
     return session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
-
-
-def _tell(session: Session, links: Links, consent: Consent, kind: str, now: datetime) -> None:
-    """Hand a change on to the publisher's endpoints."""
-    data = hand_over(links, consent)
-    subject = f"subscriber:{consent.subscriber_id}"
-    announce(session, kind, site_id=consent.site_id, subject=subject, data=data, now=now)
-
-
-def hand_over(links: Links, consent: Consent) -> dict[str, Any]:
-    """What the publisher's systems are told of a consent."""
-    return {
-        "consent_id": str(consent.id),
-        "site_id": str(consent.site_id),
-        "purpose": consent.purpose,
-        "state": consent.state,
-        "email": consent.subscriber.email,
-        "locale": consent.text.locale,
-        "text": {
-            "id": str(consent.text.id),
-            "version": consent.text.version,
-            "hash": consent.text.body_hash.hex(),
-        },
-        "mode": consent.text.mode,
-        "is_gdpr_consent": consent.text.mode == "explicit",
-        "confirmed_at": consent.confirmed_at.isoformat() if consent.confirmed_at else None,
-        "changed_at": consent.changed_at.isoformat(),
-        "unsubscribe_url": links.leave(consent.id),
-    }
 
 
 def _sound_origin(header: str | None) -> str | None:

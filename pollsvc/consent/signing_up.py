@@ -6,40 +6,36 @@ Nothing of this runs in the reader's request, so that neither its answer nor its
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Select, func, insert, literal, select, text
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
+from pollsvc.consent.addresses import is_disposable, lock_address, permit_mail, when_permitted
+from pollsvc.consent.handing_over import tell
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
     ConsentEvent,
     Kind,
-    MailPermit,
     Mode,
+    Reason,
     SignUp,
     State,
     Subscriber,
     Suppression,
 )
+from pollsvc.consent.receipts import FILE_NAME, write_receipt
 from pollsvc.consent.states import new_consent, note
+from pollsvc.consent.texts import who_asks
 from pollsvc.consent.tokens import new_token, token_hash
-from pollsvc.db import UtcDateTime
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
 
 #: How long a link that confirms works; after that the request's personal data is wiped.
 CONFIRM_WITHIN = timedelta(days=7)
-#: Confirmation mails to one address: this far apart, and so many in a day. It protects whoever is being mailed.
-MAIL_PAUSE = timedelta(minutes=15)
-MAILS_A_DAY = 5
-_DAY = timedelta(days=1)
-#: Any number, the same in every process: PostgreSQL's advisory locks of addresses.
-_ADDRESS_LOCKS = 7077552
 
 
 class Outcome(StrEnum):
@@ -93,15 +89,6 @@ def process_sign_up(session: Session, desk: Desk, sign_up_id: uuid.UUID, now: da
     return outcome
 
 
-def lock_address(session: Session, email_hash: bytes) -> None:
-    """Have an address to oneself until the transaction ends. On SQLite a writer has everything to itself."""
-    if session.get_bind().dialect.name == "postgresql":
-        number = int.from_bytes(email_hash[:4], "big", signed=True)
-        session.execute(
-            text("SELECT pg_advisory_xact_lock(:space, :number)"), {"space": _ADDRESS_LOCKS, "number": number}
-        )
-
-
 def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Outcome:
     if refusal := _refusal(session, desk, sign_up):
         return refusal
@@ -114,7 +101,7 @@ def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Out
         if consent and consent.state == State.PENDING:
             # The mail is on its way, or in the mailbox.
             return Outcome.ALREADY_MAILED
-        sign_up.available_at = _when_permitted(session, sign_up.email_hash, now)
+        sign_up.available_at = when_permitted(session, sign_up.email_hash, now)
         return Outcome.DEFERRED
     if subscriber is None:
         subscriber = Subscriber(id=uuid.uuid4(), email=sign_up.email, email_hash=sign_up.email_hash)
@@ -123,16 +110,20 @@ def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Out
     consent = _request(session, subscriber, consent, sign_up)
     if has_account:
         note(session, consent, Kind.CONFIRMED, text=sign_up.text, method="account", now=now)
+        welcome_back(session, sign_up.email_hash)
+        tell(session, desk.links, consent, "consent.confirmed", now)
         return Outcome.ACTIVATED
-    send_confirmation(session, desk.links, consent, sign_up.email, now)
+    send_confirmation(session, desk.links, consent, sign_up.email, now, method=sign_up.method)
     return Outcome.MAILED
 
 
 def _refusal(session: Session, desk: Desk, sign_up: SignUp) -> Outcome | None:
     """Why nothing is ever sent to this address."""
-    if session.get(Suppression, sign_up.email_hash) is not None:
+    suppression = session.get(Suppression, sign_up.email_hash)
+    # Who left may come back: the link that confirms goes to the mailbox and nowhere else.
+    if suppression is not None and suppression.reason != Reason.WITHDRAWN:
         return Outcome.SUPPRESSED
-    if sign_up.email.rpartition("@")[2].lower() in desk.disposable_domains:
+    if is_disposable(sign_up.email, desk.disposable_domains):
         return Outcome.DISPOSABLE
     return None
 
@@ -180,8 +171,21 @@ def _request(session: Session, subscriber: Subscriber, consent: Consent | None, 
     return consent
 
 
-def send_confirmation(session: Session, links: Links, consent: Consent, email: str, now: datetime) -> None:
-    """Write the mail whose link confirms a request, and the event that it was sent."""
+def welcome_back(session: Session, email_hash: bytes) -> None:
+    """Forget that an address had left: its owner confirmed anew."""
+    left = delete(Suppression).where(
+        Suppression.email_hash == email_hash, Suppression.reason == Reason.WITHDRAWN
+    )
+    session.execute(left.execution_options(synchronize_session=False))
+
+
+def send_confirmation(
+    session: Session, links: Links, consent: Consent, email: str, now: datetime, *, method: str = "checkbox"
+) -> None:
+    """Write the mail whose link confirms a request, with its receipt, and the event that it was sent.
+
+    :param method: how it was asked for.
+    """
     consent_text = consent.text
     token, message_id = new_token(), new_message_id(links.mail_host)
     session.add(
@@ -207,21 +211,24 @@ def send_confirmation(session: Session, links: Links, consent: Consent, email: s
         actor="system",
         evidence={"message_id": message_id, "token_hash": token_hash(token).hex()},
     )
+    receipt = write_receipt(links.keys, consent, leave_url=links.leave(consent.id), method=method, now=now)
+    asking = who_asks(session, consent_text)
     letter = Letter(
         template="confirmation",
         to=email,
         locale=consent_text.locale,
-        sender=consent_text.controller or "",
+        sender=asking,
         params={
-            "site_name": consent_text.controller or "",
+            "site_name": asking,
             "consent_body": consent_text.body,
-            "controller": consent_text.controller or "",
+            "controller": asking,
             "contact": consent_text.contact or "",
             "confirm_url": links.confirm(token),
             "leave_url": links.leave(consent.id),
-            "data_url": links.data(consent.subscriber_id, now),
+            "data_url": links.data(consent.subscriber.email_hash, now),
         },
         leave_url=links.leave(consent.id),
+        attachments=({"name": FILE_NAME, "type": "application/json", "content": receipt},),
     )
     subject = f"subscriber:{consent.subscriber_id}"
     post_mail(
@@ -232,30 +239,3 @@ def send_confirmation(session: Session, links: Links, consent: Consent, email: s
         message_id=message_id,
         now=now,
     )
-
-
-def permit_mail(session: Session, email_hash: bytes, now: datetime) -> bool:
-    """Allow one more confirmation mail to an address, if it had none lately and few today; counted in SQL."""
-    recent = select(func.count()).where(
-        MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - MAIL_PAUSE
-    )
-    today = select(func.count()).where(
-        MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - _DAY
-    )
-    allowed = select(literal(email_hash), literal(now, UtcDateTime)).where(
-        recent.scalar_subquery() == 0, today.scalar_subquery() < MAILS_A_DAY
-    )
-    row = insert(MailPermit).from_select(["email_hash", "permitted_at"], allowed)
-    return session.execute(row.returning(MailPermit.permitted_at)).first() is not None
-
-
-def _when_permitted(session: Session, email_hash: bytes, now: datetime) -> datetime:
-    """When the next mail to an address will be allowed, going by those it had."""
-    sent: Sequence[datetime] = session.scalars(
-        select(MailPermit.permitted_at)
-        .where(MailPermit.email_hash == email_hash, MailPermit.permitted_at > now - _DAY)
-        .order_by(MailPermit.permitted_at.desc())
-        .limit(MAILS_A_DAY)
-    ).all()
-    free = sent[0] + MAIL_PAUSE
-    return max(free, sent[-1] + _DAY) if len(sent) >= MAILS_A_DAY else free

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, inspect, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Kind, State
+from pollsvc.db import Model
+from pollsvc.errors import NotFound
+
+
+class ConsentNotFound(NotFound):
+    """No consent has this id."""
+
+    code = "consent_not_found"
+    detail = "There is no consent with this id."
 
 
 def new_consent(event: ConsentEvent, text: ConsentText) -> Consent:
@@ -48,10 +58,11 @@ def apply(consent: Consent, event: ConsentEvent) -> bool:
     elif kind in (Kind.WITHDRAWN, Kind.SUPPRESSED):
         consent.state, consent.valid_until = State.WITHDRAWN, None
     elif kind == Kind.EXPIRED:
-        was_confirmed = consent.confirmed_at is not None
+        # A consent that was given once is proof, also when it was asked for anew since, and not confirmed.
+        was_confirmed = consent.confirmed_at is not None or (event.evidence or {}).get("was_confirmed")
         consent.state, consent.valid_until = State.EXPIRED, None
         consent.changed_at = at
-        return was_confirmed
+        return bool(was_confirmed)
     elif kind == Kind.RENEWAL_SENT:
         consent.valid_until = datetime.fromisoformat((event.evidence or {})["valid_until"])
         return True
@@ -105,11 +116,46 @@ def note(
         occurred_at=now,
     )
     session.add(event)
-    if not apply(consent, event):
-        session.flush()
-        session.delete(consent)
+    remains = apply(consent, event)
     session.flush()
+    if remains:
+        # It may stand on another text now than the one that was read with it.
+        session.expire(consent, ["text", "article"])
+    else:
+        session.delete(consent)
+        session.flush()
     return event
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is a new consent's own where many begin alike."""
+
+    consent_id: uuid.UUID
+    subscriber_id: uuid.UUID
+    evidence: Mapping[str, Any]
+
+
+def begin_alike(session: Session, text: ConsentText, first: ConsentEvent, begun: Sequence[Begun]) -> Consent:
+    """Begin many consents with the same event but for ids and evidence: the same door, opened once for a thousand.
+
+    :param first: the event, in no session; its evidence changes nothing of how a consent stands.
+    :returns: how each stands, in no session.
+    """
+    consent = new_consent(first, text)
+    apply(consent, first)
+    event_row, consent_row = _columns(first), _columns(consent)
+    if begun:
+        session.execute(insert(ConsentEvent), [{**event_row, "id": uuid7(), **vars(each)} for each in begun])
+        session.execute(
+            insert(Consent),
+            [{**consent_row, "id": each.consent_id, "subscriber_id": each.subscriber_id} for each in begun],
+        )
+    return consent
+
+
+def _columns(row: Model) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
 
 
 def _next_id(session: Session, consent_id: uuid.UUID) -> uuid.UUID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.articles.service import lock_site
-from pollsvc.consent.models import ConsentText
-from pollsvc.consent.wording import Wording, broken_rules
+from pollsvc.consent.models import ConsentText, Mode
+from pollsvc.consent.wording import Broken, Wording, broken_rules
 from pollsvc.errors import Invalid, NotFound
 from pollsvc.staff.service import record
 
@@ -58,54 +59,88 @@ def publish_text(
         ``privacy_version`` and ``terms_version``; ``controller``, the site's name where left out; ``contact``; and
         ``withdrawal``, the part of the body that says how to leave.
     :raises SiteNotFound: if no site has this id.
-    :raises TextUnfit: if the text breaks a rule of :mod:`pollsvc.consent.wording`.
+    :raises TextUnfit: if the text breaks a rule of :mod:`pollsvc.consent.wording`, or the site has no login for its mode.
     """
     # Publishers wait for each other here, so that each finds the number before its own.
     site = lock_site(session, site_id)
+    controller = facts["controller"] = facts.get("controller") or site.name
+    mode = mode or site.consent_mode
+    wording = Wording(
+        body=body,
+        purpose=purpose,
+        controller=controller,
+        withdrawal=facts.get("withdrawal"),
+        mode=mode,
+        is_preticked=default_checked,
+        is_required=is_required,
+    )
+    _refuse([*broken_rules(wording), *_broken_mode(site, mode)])
+    return _publish(
+        session,
+        site,
+        purpose=purpose,
+        mode=mode,
+        locale=locale or site.locale,
+        body=body,
+        is_material=is_material,
+        facts=facts,
+        actor=actor,
+        now=now,
+    )
+
+
+def _broken_mode(site: Site, mode: str) -> Iterator[Broken]:
+    if mode == Mode.SOFT_OPT_IN and site.login_key is None:
+        yield Broken(
+            "no_login",
+            "mode",
+            "Only a token of the publisher's login shows that an address is an account's own: give the site its login_key "
+            "first (ePrivacy Art. 13(2)).",
+        )
+
+
+def _refuse(broken: Sequence[Broken]) -> None:
+    fields: dict[str, str] = {}
+    for each in broken:
+        fields[each.field] = " ".join(filter(None, (fields.get(each.field), f"{each.rule}: {each.sentence}")))
+    if fields:
+        raise TextUnfit(" ".join(each.sentence for each in broken), fields=fields)
+
+
+def _publish(
+    session: Session,
+    site: Site,
+    *,
+    purpose: str,
+    mode: str,
+    locale: str,
+    body: str,
+    is_material: bool,
+    facts: Mapping[str, str | None],
+    actor: str,
+    now: datetime,
+) -> ConsentText:
     shown: dict[str, Any] = {
         "privacy_url": site.privacy_url,
         "terms_url": site.terms_url,
         "privacy_version": None,
         "terms_version": None,
-        "controller": None,
         "contact": None,
         "withdrawal": None,
-    } | facts
-    shown["controller"] = shown["controller"] or site.name
-    mode = mode or site.consent_mode
-    wording = Wording(
-        body=body,
-        purpose=purpose,
-        controller=shown["controller"],
-        withdrawal=shown["withdrawal"],
-        mode=mode,
-        is_preticked=default_checked,
-        is_required=is_required,
-    )
-    if broken := list(broken_rules(wording)):
-        fields: dict[str, str] = {}
-        for each in broken:
-            fields[each.field] = " ".join(
-                filter(None, (fields.get(each.field), f"{each.rule}: {each.sentence}"))
-            )
-        raise TextUnfit(" ".join(each.sentence for each in broken), fields=fields)
+    } | dict(facts)
     latest = select(func.max(ConsentText.version)).where(
         ConsentText.site_id == site.id, ConsentText.purpose == purpose
     )
+    versions = (shown["privacy_version"], shown["terms_version"])
     text = ConsentText(
         site_id=site.id,
         purpose=purpose,
         version=(session.scalar(latest) or 0) + 1,
         mode=mode,
-        locale=locale or site.locale,
+        locale=locale,
         is_material=is_material,
         body=body,
-        body_hash=text_hash(
-            body,
-            shown["privacy_url"],
-            shown["terms_url"],
-            (shown["privacy_version"], shown["terms_version"]),
-        ),
+        body_hash=text_hash(body, shown["privacy_url"], shown["terms_url"], versions),
         created_at=now,
         created_by=actor,
         **shown,
@@ -138,14 +173,19 @@ def newsletter_text(session: Session, site: Site, *, actor: str, now: datetime) 
         # Two first polls of a site may meet here: the later one waits, and finds the text of the other.
         lock_site(session, site.id)
         found = session.scalar(newest)
-    return found or publish_text(
+    # Past the rules, which would read the site's name as part of the sentence: it may be "Terms and Conditions Weekly".
+    return found or _publish(
         session,
-        site_id=site.id,
+        site,
+        purpose=NEWSLETTER,
+        mode=site.consent_mode,
+        locale="en",
         body=(
             f"Yes, send me the newsletter of {site.name} by e-mail. It is free of charge, and I may unsubscribe at "
             f"any time with the link in every issue."
         ),
-        locale="en",
+        is_material=False,
+        facts={"controller": site.name},
         actor=actor,
         now=now,
     )
@@ -166,6 +206,11 @@ def list_texts(site_id: uuid.UUID | None = None) -> Select[ConsentText]:
     """All versions of all texts, or those of a site."""
     texts = select(ConsentText)
     return texts.where(ConsentText.site_id == site_id) if site_id else texts
+
+
+def who_asks(session: Session, text: ConsentText) -> str:
+    """Whom a text asks for: its controller, or its site where the first release named none."""
+    return text.controller or session.get_one(Site, text.site_id).name
 
 
 def text_hash(

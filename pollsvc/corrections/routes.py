@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from pollsvc.corrections import service
+from pollsvc.corrections.desk import Desk
 from pollsvc.corrections.models import Correction
 from pollsvc.corrections.schemas import (
     CorrectionQuerySchema,
@@ -15,13 +16,14 @@ from pollsvc.corrections.schemas import (
     ReceivedSchema,
 )
 from pollsvc.db import db
+from pollsvc.outbox.mail import mail_host
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.forms import is_suspect
 from pollsvc.web.guards import actor, public, staff
 from pollsvc.web.limits import limited
 from pollsvc.web.metrics import SUBMISSIONS
 from pollsvc.web.paging import Page, page_schema, read_page
-from pollsvc.web.state import keys, now
+from pollsvc.web.state import keys, now, ring, settings
 
 blp = JSONBlueprint("corrections", __name__, url_prefix="/v1", description="What readers say is wrong.")
 
@@ -37,8 +39,11 @@ def submit_correction(body: dict[str, Any]) -> dict[str, Any]:
     """Report that something in an article is wrong."""
     suspect = is_suspect(body, keys(), now())
     facts = {name: body[name] for name in ("article_url", "name", "email", "message", "quote")}
-    correction = service.submit_correction(db.writing, keys(), **facts, is_suspect=suspect, now=now())
+    correction = service.submit_correction(
+        db.writing, keys(), **facts, is_suspect=suspect, now=now(), desk=desk()
+    )
     db.writing.commit()
+    ring()
     SUBMISSIONS.labels("correction", str(suspect)).inc()
     return {
         "reference": correction.reference,
@@ -81,4 +86,10 @@ def decide_correction(body: dict[str, Any], correction_id: uuid.UUID) -> Correct
         db.writing, correction_id, body, version=version, actor=actor().reference, now=now()
     )
     db.writing.commit()
+    ring()
     return correction
+
+
+def desk() -> Desk:
+    """How the newsroom of this installation is told of reports."""
+    return Desk(settings().public_url, mail_host(settings()))

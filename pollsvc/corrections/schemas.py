@@ -59,6 +59,11 @@ class CorrectionSchema(ma.Schema):
     created_at = ma.fields.AwareDateTime(required=True)
     decided_at = ma.fields.AwareDateTime(required=True, allow_none=True)
     decided_by = ma.fields.String(required=True, allow_none=True)
+    erased_at = ma.fields.AwareDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When its writer was forgotten: name, email and message are empty then."},
+    )
 
 
 class CorrectionQuerySchema(PageQuerySchema):

@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.service import ensure_article
 from pollsvc.consent.service import email_hash
+from pollsvc.corrections.desk import Desk, tell_desk
 from pollsvc.corrections.models import Correction
-from pollsvc.errors import NotFound, StaleVersion
+from pollsvc.errors import NotFound, StaleVersion, one_field
 from pollsvc.keys import Keys
+from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
 
 #: Letters and digits that are not mistaken for each other when read aloud on the telephone.
@@ -39,9 +41,11 @@ def submit_correction(
     quote: str | None,
     is_suspect: bool,
     now: datetime,
+    desk: Desk | None = None,
 ) -> Correction:
     """Take in a reader's report.
 
+    :param desk: how the newsroom is told of it; None where it is not.
     :raises Invalid: if no site owns the article's host.
     """
     correction = Correction(
@@ -59,6 +63,9 @@ def submit_correction(
     )
     session.add(correction)
     session.flush()
+    _tell(session, correction, "correction.received", now)
+    if desk is not None:
+        tell_desk(session, desk, correction, now)
     return correction
 
 
@@ -98,11 +105,14 @@ def decide_correction(
     :param version: the version that was read.
     :raises CorrectionNotFound: if there is none with this id.
     :raises StaleVersion: if somebody else decided since ``version`` was read; ``current`` tells what.
+    :raises Invalid: if a note is to be added to one whose writer was forgotten: it might name them.
     """
     correction = _get_locked(session, correction_id)
     if correction.version != version:
         current = {name: getattr(correction, name) for name in ("status", "version", "decided_by")}
         raise StaleVersion(extra={"current": current})
+    if correction.erased_at is not None and changes.get("note"):
+        raise one_field("note", "Who wrote this was forgotten: nothing more is noted about it.")
     before = {name: getattr(correction, name) for name in changes}
     if before == changes:
         return correction
@@ -119,7 +129,37 @@ def decide_correction(
     }
     subject = ("correction", correction_id)
     record(session, actor=actor, action="correction.decided", subject=subject, now=now, detail=detail)
+    _tell(session, correction, "correction.decided", now)
     return correction
+
+
+def forget_correction(correction: Correction, now: datetime) -> None:
+    """Empty a report of everything a person wrote. What stays is that one came, to which article, and what became of it.
+
+    :param correction: locked by the caller.
+    """
+    correction.name = correction.email = correction.message = ""
+    correction.quote = correction.note = None
+    # Random: nobody finds it by an address again, not even who has the hash key.
+    correction.email_hash = secrets.token_bytes(32)
+    correction.erased_at = now
+    # Whoever has it open reads it again before deciding.
+    correction.version += 1
+
+
+def _tell(session: Session, correction: Correction, kind: str, now: datetime) -> None:
+    """Tell the publisher's systems, in none of the reader's words."""
+    told = {
+        "id": str(correction.id),
+        "site_id": str(correction.article.site_id),
+        "reference": correction.reference,
+        "article_url": correction.article_url,
+        "status": correction.status,
+        "version": correction.version,
+        "is_suspect": correction.is_suspect,
+    }
+    subject = f"correction:{correction.id}"
+    announce(session, kind, site_id=correction.article.site_id, subject=subject, data=told, now=now)
 
 
 def _get_locked(session: Session, correction_id: uuid.UUID) -> Correction:

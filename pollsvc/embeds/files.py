@@ -26,15 +26,28 @@ _KINDS = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml; charset=utf-8",
 }
+_HERE = Path(__file__).parent
+
+
+def _version(body: bytes) -> str:
+    return sha256(body).hexdigest()[:16]
+
+
+def _read(path: Path) -> bytes:
+    """A file that tells its own version, where it asks for it: what a reader's browser ran may be older than this release."""
+    body = path.read_bytes()
+    return body.replace(b"@VERSION@", _version(body).encode())
+
+
 #: Read once: a release's files do not change under it, and no path is made of what was asked for.
 _FILES = {
-    path.name: (path.read_bytes(), _KINDS[path.suffix])
-    for path in (Path(__file__).parent / "static").iterdir()
+    path.name: (_read(path), _KINDS[path.suffix])
+    for path in (_HERE / "static").iterdir()
     if path.suffix in _KINDS
 }
-
-
-_versions = {name: sha256(body).hexdigest()[:16] for name, (body, _) in _FILES.items()}
+_versions = {name: _version(body) for name, (body, _) in _FILES.items()}
+#: Which template wrote a consent line of our own pages, as consent.js names itself in the elements.
+CONSENT_LINE = f"_parts.html {_version((_HERE / 'templates' / 'embeds' / '_parts.html').read_bytes())}"
 
 
 @blueprint.app_template_global()

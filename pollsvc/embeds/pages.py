@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import marshmallow as ma
 from flask import Blueprint, Response, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
 
 from pollsvc.consent import service as consents
 from pollsvc.consent.routes import links
@@ -33,12 +34,20 @@ class PressSchema(ma.Schema):
 
 
 def pressed(view: View) -> View:
-    """Hand a view the form as its first argument: urlencoded, multipart, or none at all."""
+    """Hand a view the form as its first argument: urlencoded, multipart, or none at all.
+
+    Nobody is kept from leaving by what came along: a body of another kind, or one too large to read, is none.
+    """
 
     @wraps(view)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return view(PressSchema(unknown=ma.EXCLUDE).load(request.form.to_dict()), *args, **kwargs)
+        try:
+            sent = request.form.to_dict()
+        except HTTPException:
+            sent = {}
+        return view(PressSchema(unknown=ma.EXCLUDE).load(sent), *args, **kwargs)
 
+    mark(wrapped, "acts_without_body", value=True)
     mark(wrapped, "body_cap", 4_096)
     mark(wrapped, "body_schema", PressSchema)
     return wrapped  # type: ignore[return-value]
@@ -46,9 +55,9 @@ def pressed(view: View) -> View:
 
 @blueprint.get("/consent/<token>")
 @public
-def show_confirmation(token: str) -> Response:
+def show_confirmation(**_token: str) -> Response:
     """One button that confirms."""
-    return _page("confirm", token)
+    return _page("confirm")
 
 
 @blueprint.post("/consent/<token>")
@@ -60,14 +69,14 @@ def confirm(_form: dict[str, Any], token: str) -> Response:
     consents.confirm(db.writing, links(), token, now())
     db.writing.commit()
     ring()
-    return _page("confirmed", token)
+    return _page("confirmed")
 
 
 @blueprint.get("/unsubscribe/<token>")
 @public
-def show_leaving(token: str) -> Response:
+def show_leaving(**_token: str) -> Response:
     """One button that leaves."""
-    return _page("leave", token)
+    return _page("leave")
 
 
 @blueprint.post("/unsubscribe/<token>")
@@ -77,14 +86,15 @@ def show_leaving(token: str) -> Response:
 def leave(form: dict[str, Any], token: str) -> Response:
     """Leave, at once; as often as asked."""
     method = "one_click" if form["one_click"] == "One-Click" else "page"
-    consents.leave(db.writing, links(), token, method=method, is_everything=bool(form["all"]), now=now())
+    is_everything = bool(form["all"])
+    consents.leave(db.writing, links(), token, method=method, is_everything=is_everything, now=now())
     db.writing.commit()
     ring()
-    return _page("left", token)
+    return _page("left_all" if is_everything else "left")
 
 
-def _page(state: str, token: str) -> Response:
-    response = make_response(render_template("embeds/link.html", state=state, token=token))
+def _page(state: str) -> Response:
+    response = make_response(render_template("embeds/link.html", state=state))
     # The address is the secret.
     response.headers["Referrer-Policy"] = "no-referrer"
     return response

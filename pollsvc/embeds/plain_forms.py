@@ -80,6 +80,13 @@ class VoteFormSchema(FormSignalsSchema):
     receipt = ma.fields.String(load_default="")
 
 
+class WithdrawalFormSchema(FormSignalsSchema):
+    """A sign-up to take back, on the page that shows the vote beside it."""
+
+    withdrawal_key = ma.fields.String(load_default="")
+    receipt = ma.fields.String(load_default="")
+
+
 def plain_form(schema: type[ma.Schema], *, cap: int = DEFAULT_CAP) -> Callable[[View], View]:
     """Hand a view its form as its first argument, read by a schema, of at most ``cap`` bytes.
 

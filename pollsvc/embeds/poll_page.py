@@ -113,14 +113,17 @@ class PollPage:
             status=" ".join(filter(None, sentences)),
             note=self._note(),
             retry=self._retry(vote),
+            leaving=self._leaving(vote),
             change=f"{self.address}?change=1" if may_change and self.status == Status.OPEN else None,
         )
 
-    def redirect_to_result(self, vote: Vote) -> Response:
-        """Send the browser to the result, so that a reload posts nothing again."""
-        return remember(
-            make_response(redirect(f"{self.address}?receipt={self._receipt(vote)}", 303)), self.reader
-        )
+    def redirect_to_result(self, vote: Vote, *, is_foreign: bool = False) -> Response:
+        """Send the browser to the result, so that a reload posts nothing again.
+
+        :param is_foreign: whether it came from a page that we do not know.
+        """
+        response = make_response(redirect(f"{self.address}?receipt={self._receipt(vote)}", 303))
+        return response if is_foreign else remember(response, self.reader)
 
     def why_not(self, choices: Sequence[int]) -> str:
         """What is wrong with choices that were refused."""
@@ -156,6 +159,13 @@ class PollPage:
             return None
         hidden = {"receipt": self._receipt(vote), "form_token": _new_form_token()}
         return {"action": self.address, "hidden": hidden, **asdict(vote.sign_up)}
+
+    def _leaving(self, vote: Vote) -> dict[str, Any] | None:
+        """The sign-up just taken, to be taken back: by its key, which works for as long as the page is open and longer."""
+        if not (vote.sign_up and vote.sign_up.withdrawal_key):
+            return None
+        hidden = {"withdrawal_key": vote.sign_up.withdrawal_key, "receipt": self._receipt(vote)}
+        return {"action": url_for("embeds.take_back", poll_id=self.poll.id), "hidden": hidden}
 
     def _closed(self) -> Conflict:
         return PollNotOpen() if self.status == Status.SCHEDULED else PollClosed()

@@ -11,14 +11,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from pollsvc.articles.service import locate_article
-from pollsvc.consent.service import take_sign_up
+from pollsvc.consent import service as consents
+from pollsvc.consent.routes import links
+from pollsvc.consent.tokens import new_token
 from pollsvc.corrections import service as corrections
+from pollsvc.corrections.routes import desk
 from pollsvc.corrections.schemas import NewCorrectionSchema
 from pollsvc.db import db
 from pollsvc.embeds import identity
 from pollsvc.embeds.correction_page import CorrectionPage
+from pollsvc.embeds.files import CONSENT_LINE
 from pollsvc.embeds.origins import is_welcome, origins_of, site_origins
-from pollsvc.embeds.plain_forms import PlainForm, VoteFormSchema, plain_form
+from pollsvc.embeds.plain_forms import PlainForm, VoteFormSchema, WithdrawalFormSchema, plain_form
 from pollsvc.embeds.poll_page import PollPage, Vote
 from pollsvc.embeds.sign_ups import SignUp, consent_fields, is_accepted, why_not_taken
 from pollsvc.errors import Invalid, PollsvcError, one_field
@@ -108,6 +112,20 @@ def cast_vote(form: PlainForm, poll_id: uuid.UUID) -> Response:
         return page.result(replace(page.find_vote(), sign_up=sign_up), refusal=refusal)
 
 
+@blueprint.post("/embed/polls/<uuid:poll_id>/withdrawals")
+@limited("links")
+@plain_form(WithdrawalFormSchema)
+@public
+def take_back(form: PlainForm, poll_id: uuid.UUID) -> Response:
+    """Take a sign-up beside a vote back. Its key is the authority, so that no origin is asked for."""
+    consents.take_back(db.writing, links(), form.sent.get("withdrawal_key", ""), now())
+    db.writing.commit()
+    ring()
+    page, is_known = _open_poll(poll_id)
+    vote = page.read_receipt(form.sent.get("receipt")) or page.find_vote()
+    return page.redirect_to_result(replace(vote, sign_up=SignUp(is_taken_back=True)), is_foreign=not is_known)
+
+
 @blueprint.get("/embed/corrections")
 @public
 def show_correction() -> Response:
@@ -128,9 +146,10 @@ def submit_correction(form: PlainForm) -> Response:
     facts = {name: form.values[name] for name in ("article_url", "name", "email", "message", "quote")}
     db.session.commit()
     correction = corrections.submit_correction(
-        db.writing, keys(), **facts, is_suspect=form.is_suspect, now=now()
+        db.writing, keys(), **facts, is_suspect=form.is_suspect, now=now(), desk=desk()
     )
     db.writing.commit()
+    ring()
     SUBMISSIONS.labels("correction", str(correction.is_suspect)).inc()
     return page.redirect_to_sent(correction.reference)
 
@@ -176,12 +195,20 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
     email = form.sent.get("email", "")[:320]
     if not spend("consents"):
         return SignUp("Too many sign-ups came from your network. Please try again in a minute.", email)
-    suspect = form.is_suspect
+    suspect, key = form.is_suspect, new_token()
     try:
         fields = consent_fields(poll, form)
         db.session.commit()
-        take_sign_up(
-            db.writing, keys(), **fields, origin=request.headers.get("Origin"), is_suspect=suspect, now=now()
+        consents.take_sign_up(
+            db.writing,
+            keys(),
+            **fields,
+            origin=request.headers.get("Origin"),
+            is_suspect=suspect,
+            withdrawal_key=key,
+            evidence=_how_shown(form),
+            method="form",
+            now=now(),
         )
         db.writing.commit()
         ring()
@@ -192,4 +219,11 @@ def _sign_up(poll: Poll, form: PlainForm) -> SignUp | None:
         errors.note(error, errors.problem_of(error))
         return SignUp("We could not take your address just now. Please try again.", email)
     SUBMISSIONS.labels("consent", str(suspect)).inc()
-    return SignUp()
+    return SignUp(withdrawal_key=key)
+
+
+def _how_shown(form: PlainForm) -> dict[str, str]:
+    """How the box was shown: beside the vote, or once more after it; by our own page as it is now, or an article's copy."""
+    seen = {"placement": "beside_vote" if "choices" in form.sent else "after_vote"}
+    # An article may keep its copy of the form for years: which version that was, nobody can tell.
+    return seen | ({"widget": CONSENT_LINE} if "form_token" in form.sent else {})

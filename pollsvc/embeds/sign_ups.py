@@ -15,14 +15,22 @@ from pollsvc.polls.models import Poll
 
 @dataclass(frozen=True)
 class SignUp:
-    """What became of a sign-up: taken, or not, and then why and what had been typed."""
+    """What became of a sign-up: taken, or not, and then why and what had been typed.
+
+    :param withdrawal_key: takes it back.
+    :param is_taken_back: whether that was done.
+    """
 
     error: str | None = None
     email: str = ""
+    withdrawal_key: str = ""
+    is_taken_back: bool = False
 
     @property
     def sentence(self) -> str:
         """What the reader is told."""
+        if self.is_taken_back:
+            return "Your sign-up is taken back. If you had signed up before as well, each mail has a link to leave."
         return (
             "Your email address was not taken."
             if self.error

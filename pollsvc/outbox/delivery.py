@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from pollsvc.outbox.acknowledging import note_acknowledged, note_refused
 from pollsvc.outbox.models import OutboxAttempt, OutboxMessage, WebhookEndpoint
 
 #: How long a message is kept from others while one worker delivers it. Every transport gives up long before.
@@ -18,7 +20,11 @@ LEASE = timedelta(minutes=5)
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=6)
 #: With these pauses the last attempt comes about three days after the first.
-MOST_ATTEMPTS = 22
+MOST_ATTEMPTS = 28
+#: What an endpoint is sent although it is paused, to see whether it would take it.
+TEST = "webhook.test"
+#: Why an attempt has no answer.
+LOST = "The worker ended before the answer came."
 
 
 class DeliveryFailed(Exception):
@@ -35,7 +41,7 @@ class DeliveryFailed(Exception):
 
 
 class Transport(Protocol):
-    """Delivers a message of one channel, within a minute."""
+    """Delivers a message of one channel, or gives up, long before the lease ends: within two minutes, whatever is answered."""
 
     def __call__(self, message: OutboxMessage, now: datetime) -> int | None:
         """Deliver.
@@ -55,56 +61,109 @@ class Result:
     milliseconds: int
 
 
-def claim(session: Session, lease: uuid.UUID, now: datetime, channel: str) -> OutboxMessage | None:
+@dataclass(frozen=True)
+class Busy:
+    """The endpoints that the deliveries under way go to, so that one which hangs does not keep the others waiting.
+
+    :param full: those that get no further one for now.
+    :param begun: those that get one more only if they took the last.
+    """
+
+    full: Collection[uuid.UUID] = ()
+    begun: Collection[uuid.UUID] = ()
+
+
+def claim(
+    session: Session, lease: uuid.UUID, now: datetime, channel: str, busy: Busy = Busy()
+) -> OutboxMessage | None:
     """Take the next message that is due, so that nobody else delivers it while we do.
 
-    A message waits for those before it in its lane, and for its endpoint if that is paused.
+    A message waits for those before it in its lane, and for its endpoint if that is paused or busy. One whose lease ended without
+    an answer is taken again, which may deliver it twice; one that took its worker along each time is given up.
     """
     due = (
-        select(OutboxMessage.id)
-        .where(*_due(now, channel))
+        select(OutboxMessage)
+        .where(*_due(now, channel, busy))
         .order_by(OutboxMessage.available_at, OutboxMessage.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=OutboxMessage)
-    )
-    number = session.scalar(due)
-    if number is None:
-        return None
-    taken = (
-        update(OutboxMessage)
-        .where(OutboxMessage.id == number)
-        # Counted before the attempt, so that a message which kills its worker is given up too.
-        .values(lease=lease, leased_until=now + LEASE, attempts=OutboxMessage.attempts + 1)
-        .returning(OutboxMessage)
         .execution_options(populate_existing=True)
     )
-    return session.scalars(taken).one()
+    while (message := session.scalar(due)) is not None:
+        if message.lease is not None:
+            _note_lost(session, message)
+        if message.attempts < MOST_ATTEMPTS:
+            # Counted before the attempt, so that a message which kills its worker is given up too.
+            message.lease, message.leased_until = lease, now + LEASE
+            message.attempts += 1
+            session.flush()
+            return message
+        message.state, message.reason, message.settled_at = "dead", LOST, now
+        message.lease = message.leased_until = None
+        session.flush()
+    return None
 
 
-def is_due(session: Session, now: datetime, channel: str) -> bool:
+def _note_lost(session: Session, message: OutboxMessage) -> None:
+    assert message.leased_until is not None, "who leases says until when"
+    session.add(
+        OutboxAttempt(
+            message_id=message.id,
+            attempted_at=message.leased_until - LEASE,
+            outcome="lost",
+            status=None,
+            reason=LOST,
+            milliseconds=0,
+        )
+    )
+
+
+def is_due(session: Session, now: datetime, channel: str, busy: Busy = Busy()) -> bool:
     """Whether :func:`claim` would find a message, as far as a look without a lock can tell."""
-    return session.scalar(select(OutboxMessage.id).where(*_due(now, channel)).limit(1)) is not None
+    return session.scalar(select(OutboxMessage.id).where(*_due(now, channel, busy)).limit(1)) is not None
 
 
-def _due(now: datetime, channel: str) -> tuple[ColumnElement[bool], ...]:
+def count_due(session: Session, now: datetime, channel: str, most: int) -> int:
+    """How many messages could be delivered at once, counted up to a bound."""
+    due = select(OutboxMessage.id).where(*_due(now, channel, Busy())).limit(most).subquery()
+    return session.scalars(select(func.count()).select_from(due)).one()
+
+
+def first_due(session: Session, now: datetime, channel: str) -> datetime | None:
+    """Since when the message has been due that has waited longest; None where none is."""
+    return session.scalar(select(func.min(OutboxMessage.available_at)).where(*_due(now, channel, Busy())))
+
+
+def _due(now: datetime, channel: str, busy: Busy) -> tuple[ColumnElement[bool], ...]:
     earlier = aliased(OutboxMessage)
     is_first = ~(
         select(earlier.id)
         .where(earlier.lane == OutboxMessage.lane, earlier.state == "pending", earlier.id < OutboxMessage.id)
         .exists()
     )
-    is_paused = (
-        select(WebhookEndpoint.id)
-        .where(WebhookEndpoint.id == OutboxMessage.endpoint_id, WebhookEndpoint.state == "paused")
-        .exists()
-    )
-    return (
+    conditions = (
         OutboxMessage.channel == channel,
         OutboxMessage.state == "pending",
         OutboxMessage.available_at <= now,
         or_(OutboxMessage.leased_until.is_(None), OutboxMessage.leased_until <= now),
         is_first,
-        ~is_paused,
+    )
+    return conditions if channel == "mail" else (*conditions, _endpoint_takes(busy))
+
+
+def _endpoint_takes(busy: Busy) -> ColumnElement[bool]:
+    # Asked once for all messages: a few endpoints, and perhaps many messages that wait for one of them.
+    free = and_(
+        WebhookEndpoint.id.not_in(busy.full),
+        or_(WebhookEndpoint.failures == 0, WebhookEndpoint.id.not_in(busy.begun)),
+    )
+    # What waits for one that was removed is given up by its delivery.
+    is_open = or_(WebhookEndpoint.state == "active", WebhookEndpoint.removed_at.is_not(None))
+    return or_(
+        OutboxMessage.endpoint_id.in_(select(WebhookEndpoint.id).where(free, is_open)),
+        and_(
+            OutboxMessage.kind == TEST, OutboxMessage.endpoint_id.in_(select(WebhookEndpoint.id).where(free))
+        ),
     )
 
 
@@ -141,6 +200,12 @@ def settle(
             milliseconds=result.milliseconds,
         )
     )
+    if message.endpoint_id is None:
+        return outcome
+    if failure is None:
+        note_acknowledged(session, message, now)
+    else:
+        note_refused(session, message.endpoint_id, failure.reason, failure.status, now)
     return outcome
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pollsvc.db import Encrypted, EncryptedText, Id, Model, Number
 
@@ -24,6 +24,7 @@ class OutboxMessage(Model):
         CheckConstraint("channel IN ('mail', 'webhook')", name="known_channel"),
         CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="known_state"),
         Index("ix_outbox_message_state_available_at_id", "state", "available_at", "id"),
+        Index("ix_outbox_message_state_id", "state", "id"),
         Index("ix_outbox_message_lane_id", "lane", "id"),
         Index("ix_outbox_message_endpoint_id_id", "endpoint_id", "id"),
         {"sqlite_autoincrement": True},
@@ -55,6 +56,9 @@ class OutboxMessage(Model):
     reason: Mapped[str | None]
     created_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
+    attempt_log: Mapped[list[OutboxAttempt]] = relationship(
+        order_by="OutboxAttempt.attempted_at, OutboxAttempt.id", viewonly=True
+    )
 
 
 class OutboxAttempt(Model):
@@ -67,7 +71,7 @@ class OutboxAttempt(Model):
         ForeignKey("outbox_message.id", ondelete="CASCADE"), index=True
     )
     attempted_at: Mapped[datetime]
-    #: ``delivered``, ``retry`` or ``dead``.
+    #: ``delivered``, ``retry`` or ``dead``; ``lost`` where the worker ended before the answer came.
     outcome: Mapped[str]
     #: The SMTP or HTTP status, where one was answered.
     status: Mapped[int | None]
@@ -124,3 +128,22 @@ class WebhookEndpoint(Model):
     version: Mapped[int]
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
+
+
+class WebhookAcknowledgement(Model):
+    """The newest event about a consent that an endpoint answered with 2xx: what the systems behind it believe.
+
+    Kept apart from messages and events, which go after a while.
+    """
+
+    __tablename__ = "webhook_acknowledgement"
+    __table_args__ = (PrimaryKeyConstraint("endpoint_id", "consent_id"),)
+
+    endpoint_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("webhook_endpoint.id"))
+    #: No foreign key: whoever is forgotten leaves no consent, but their erasure is still to be told.
+    consent_id: Mapped[uuid.UUID]
+    kind: Mapped[str]
+    #: No foreign key either; a later one is a higher number.
+    event_id: Mapped[Number]
+    occurred_at: Mapped[datetime]
+    acknowledged_at: Mapped[datetime]

@@ -88,11 +88,18 @@ def open_queue(settings: Settings) -> Huey:
     return SqliteHuey(filename=str(parsed.database), fsync=False, **options)
 
 
+def queue_connections(settings: Settings) -> tuple[int, int]:
+    """How many connections the queue adds to those to the database: of each process that rings, and of the worker's."""
+    # One to ring by. The worker has one to read, one to listen, and one for what huey schedules.
+    is_same = queue_url(settings) == settings.database_url
+    return (1, 3) if is_same and settings.database_url.startswith("postgresql") else (0, 0)
+
+
 def _connect(url: str) -> psycopg.Connection[Any]:
     connection = psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="pollsvc-queue")
     # Two first starts may meet here; PostgreSQL's IF NOT EXISTS looks before it leaps, and one of them would fall.
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(7077553)")
+        connection.execute("SELECT pg_advisory_xact_lock(7077556)")
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     connection.execute(f"SET search_path = {SCHEMA}")
     return connection
@@ -125,23 +132,30 @@ class Bell:
 
     def __call__(self) -> None:
         """Ring. Never fails and never waits."""
-        if self._thread is None:
+        if not self._is_carrying():
             with self._lock:
                 # Only now: a process may fork between making its application and its first request.
-                if self._thread is None:
+                if not self._is_carrying():
                     self._thread = threading.Thread(target=self._carry, name="bell", daemon=True)
                     self._thread.start()
         self._rung.set()
 
+    def _is_carrying(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _carry(self) -> None:
-        wake: TaskWrapper | None = None
+        queue: Huey | None = None
         while True:
             self._rung.wait()
             self._rung.clear()
             try:
-                wake = wake or wake_task(open_queue(self._settings), nothing)
-                wake()
+                if queue is None:
+                    queue = open_queue(self._settings)
+                    wake = wake_task(queue, nothing)
+                # One that nobody has heard yet is enough: where no worker runs, they would pile up.
+                if not queue.pending_count():
+                    wake()
             except Exception as error:  # noqa: BLE001 (a queue that is away, of whatever kind, is no reason to stop)
-                wake = None
+                queue = None
                 log.warning("wake-up lost", kind=type(error).__name__)
             threading.Event().wait(PAUSE)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, insert, or_, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,9 @@ from pollsvc.db import insert_into
 from pollsvc.errors import Conflict, NotFound
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from pollsvc.staff.service import record
+
+#: The highest number that the database counts to; beyond it, it would not even look.
+HIGHEST = 2**63 - 1
 
 
 class MessageNotFound(NotFound):
@@ -27,10 +30,10 @@ class MessageNotFound(NotFound):
 
 
 class NotDead(Conflict):
-    """Only what was given up is sent again by hand."""
+    """Only what was given up, and is still kept, is sent again by hand."""
 
     code = "message_not_dead"
-    detail = "This message was not given up: it was delivered, or still will be."
+    detail = "There is nothing to send again: it was delivered, still will be, or is no longer kept."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +64,26 @@ def new_message_id(host: str) -> str:
 
 
 def post_mail(
-    session: Session, letter: Letter, *, subject: str, delivery_key: str, message_id: str, now: datetime
+    session: Session,
+    letter: Letter,
+    *,
+    subject: str,
+    delivery_key: str,
+    message_id: str,
+    now: datetime,
+    lane: str | None = None,
 ) -> None:
     """Write a mail into the outbox. One whose key is there already is not written again.
 
-    :param subject: whom or what it is about, such as ``subscriber:0198…``; mails about one subject keep their order.
+    :param subject: whom or what it is about, such as ``subscriber:0198…``.
+    :param lane: what it keeps its order within; the mails about one subject where left out.
     """
     row = insert_into(session, OutboxMessage).values(
         channel="mail",
         kind=letter.template,
         delivery_key=delivery_key,
         subject=subject,
-        lane=f"mail {subject}",
+        lane=lane or f"mail {subject}",
         payload=orjson.dumps(asdict(letter)).decode(),
         message_id=message_id,
         state="pending",
@@ -109,7 +120,35 @@ def announce(
     )
 
 
-#: What an endpoint can be told of.
+def announce_all(
+    session: Session,
+    kind: str,
+    *,
+    site_id: uuid.UUID | None,
+    told: Sequence[tuple[str, Mapping[str, Any]]],
+    now: datetime,
+) -> None:
+    """The same of many things at once.
+
+    :param told: subject and data of each.
+    """
+    rows = [
+        {
+            "key": uuid7(),
+            "kind": kind,
+            "site_id": site_id,
+            "subject": subject,
+            "data": orjson.dumps(dict(data)).decode(),
+            "is_fanned_out": False,
+            "occurred_at": now,
+        }
+        for subject, data in told
+    ]
+    if rows:
+        session.execute(insert(OutboxEvent), rows)
+
+
+#: What an endpoint can be told of. Those of comments come with a later release; they may be asked for already.
 EVENT_KINDS = (
     "consent.confirmed",
     "consent.withdrawn",
@@ -140,16 +179,31 @@ def list_messages(state: str | None = None, channel: str | None = None) -> Selec
     return messages
 
 
+def get_message(session: Session, number: int, *, for_update: bool = False) -> OutboxMessage:
+    """The message of this number.
+
+    :param for_update: whether it is to change; then it is as it stands now, and nobody else changes it meanwhile.
+    :raises MessageNotFound: if there is none.
+    """
+    message = None
+    if number <= HIGHEST:
+        message = session.get(
+            OutboxMessage, number, with_for_update=for_update or None, populate_existing=for_update
+        )
+    if message is None:
+        raise MessageNotFound
+    return message
+
+
 def replay_message(session: Session, number: int, *, actor: str, now: datetime) -> OutboxMessage:
     """Send again what was given up.
 
     :raises MessageNotFound: if there is none of this number.
     :raises NotDead: if it was not given up.
     """
-    message = session.get(OutboxMessage, number, with_for_update=True, populate_existing=True)
-    if message is None:
-        raise MessageNotFound
-    if message.state != "dead" or message.payload is None:
+    message = get_message(session, number, for_update=True)
+    # An event's message has no payload: it is made from the event.
+    if message.state != "dead" or (message.payload is None and message.event_id is None):
         raise NotDead
     message.state, message.attempts, message.available_at = "pending", 0, now
     message.reason = message.settled_at = message.lease = message.leased_until = None
@@ -162,7 +216,14 @@ def forget_subject(session: Session, subject: str) -> list[str]:
 
     :returns: the Message-IDs of its mails, by which their files are found.
     """
-    of_subject = OutboxMessage.subject == subject
+    # Locked first: whoever is writing messages of these events is waited for, so that none comes after.
+    events = session.scalars(
+        select(OutboxEvent.id)
+        .where(OutboxEvent.subject == subject)
+        .order_by(OutboxEvent.id)
+        .with_for_update()
+    ).all()
+    of_subject = or_(OutboxMessage.subject == subject, OutboxMessage.event_id.in_(events))
     names = session.scalars(
         select(OutboxMessage.message_id).where(of_subject, OutboxMessage.message_id.is_not(None))
     ).all()

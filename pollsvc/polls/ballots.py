@@ -23,8 +23,8 @@ from pollsvc.voters.service import Voter, voter_key
 #: command that shows what it brings.
 SLOTS = 16
 
-#: How often a vote is tried. A try is lost to an edit of the poll, or another vote of the same voter, that was committed
-#: while it waited. Each of them costs one try at the most.
+#: How often a vote is tried. A try is lost to an edit of the poll, another vote of the same voter, or the mixing of their
+#: ballot, that was committed while it waited. Each of them costs one try at the most.
 TRIES = 10
 
 
@@ -101,7 +101,8 @@ def cast_vote(session: Session, ballot: NewBallot, bound: Callable[[], None] = l
             return outcome
         if verdict and verdict.previous is not None:
             bound()
-            return _choose_again(session, ballot, verdict)
+            if outcome := _choose_again(session, ballot, verdict):
+                return outcome
     raise VoteRaced
 
 
@@ -134,7 +135,7 @@ def has_voted(session: Session, keys: Keys, poll_id: uuid.UUID, voter: Voter) ->
     return session.scalar(mine) is not None
 
 
-def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcome:
+def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcome | None:
     if not found.allow_change:
         raise AlreadyVoted
     verdict = change_ballot(session.connection(), ballot, draw_slot())
@@ -144,6 +145,9 @@ def _choose_again(session: Session, ballot: NewBallot, found: Verdict) -> Outcom
     _refuse_unless_open(verdict)
     if not verdict.allow_change:
         raise AlreadyVoted
+    if verdict.previous is None:
+        # It was being mixed: the row that was waited for is gone, and the one in its place is seen only by a new look.
+        return None
     # Another request of this voter made the same change first.
     return Outcome.ALREADY_COUNTED
 

@@ -190,8 +190,10 @@ class Ballot(Model):
     choices: Mapped[list[int]] = mapped_column(ChoiceIds)
     tier: Mapped[str]
     state: Mapped[str]
+    #: Of the vote that stands: a changed one is of the hour of the change.
     voted_hour: Mapped[datetime]
-    #: Whether its row was written again among others, so that PostgreSQL's own columns tell no order (docs/adr/0004).
+    #: False as long as its row is to be written again among others: it came or was changed just now, or it is kept to
+    #: hide those that come (docs/adr/0014).
     is_mixed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 

@@ -31,7 +31,7 @@ from pollsvc.web.api import JSONBlueprint, NothingSchema
 from pollsvc.web.guards import actor, staff
 from pollsvc.web.limits import limited
 from pollsvc.web.paging import page_schema, read_page
-from pollsvc.web.state import keys, now
+from pollsvc.web.state import keys, now, ring
 
 blp = JSONBlueprint("newsroom", __name__, url_prefix="/v1", description="Polls, as the newsroom makes them.")
 
@@ -53,6 +53,7 @@ def create_poll(body: dict[str, Any]) -> dict[str, Any]:
     new = NewPoll(**body, has_site_text="consent_text_id" not in body)
     poll = service.create_poll(db.writing, new, actor=actor().reference, now=now())
     db.writing.commit()
+    ring()
     return _shown(poll)
 
 
@@ -80,6 +81,7 @@ def edit_poll(body: dict[str, Any], poll_id: uuid.UUID) -> dict[str, Any]:
     version = body.pop("version")
     poll = service.edit_poll(db.writing, poll_id, body, version=version, actor=actor().reference, now=now())
     db.writing.commit()
+    ring()
     return _shown(poll)
 
 
@@ -93,6 +95,7 @@ def close_poll(_body: dict[str, Any], poll_id: uuid.UUID) -> dict[str, Any]:
     """End the vote now."""
     poll = service.close_poll(db.writing, poll_id, actor=actor().reference, now=now())
     db.writing.commit()
+    ring()
     return _shown(poll)
 
 
@@ -106,6 +109,7 @@ def withdraw_poll(_body: dict[str, Any], poll_id: uuid.UUID) -> dict[str, Any]:
     """Take a wrong poll off every page; its ballots are kept."""
     poll = service.withdraw_poll(db.writing, poll_id, actor=actor().reference, now=now())
     db.writing.commit()
+    ring()
     return _shown(poll)
 
 

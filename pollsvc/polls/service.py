@@ -16,6 +16,7 @@ from pollsvc.articles.service import ensure_article, find_article
 from pollsvc.consent.texts import ConsentTextNotFound, get_text, newsletter_text
 from pollsvc.errors import Conflict, Gone, Invalid, NotFound, StaleVersion, one_field
 from pollsvc.polls import tallies
+from pollsvc.polls.changes import facts, note_change, note_made
 from pollsvc.polls.choices import ChoiceEdit, arrange_choices
 from pollsvc.polls.models import Ballot, Kind, Poll, poll_article
 from pollsvc.polls.statements import lock_poll
@@ -92,9 +93,7 @@ def create_poll(session: Session, new: NewPoll, *, actor: str, now: datetime) ->
     _check(poll)
     session.add(poll)
     session.flush()
-    record(
-        session, actor=actor, action="poll.created", subject=("poll", poll.id), now=now, detail=_facts(poll)
-    )
+    note_made(session, poll, actor=actor, now=now)
     return poll
 
 
@@ -117,7 +116,7 @@ def edit_poll(
     poll = _get_locked(session, poll_id)
     if version is not None and version != poll.version:
         raise StaleVersion(extra={"current": {"version": poll.version}})
-    before = _facts(poll)
+    before = facts(poll)
     # The order leads to the key. Without it PostgreSQL reads the table from its beginning where it knows that many rows
     # are this poll's, and they may all stand at its end.
     first = select(Ballot.poll_id).where(Ballot.poll_id == poll_id).order_by(Ballot.voter_key).limit(1)
@@ -137,9 +136,9 @@ def edit_poll(
     _check(poll)
     if has_ballots and ballot_shape != (poll.kind, poll.most_choices):
         raise BallotsIn
-    after = _facts(poll)
+    after = facts(poll)
     if after != before:
-        _note(session, poll, "poll.edited", actor=actor, now=now, before=before, after=after)
+        note_change(session, poll, "poll.edited", actor=actor, now=now, before=before, after=after)
     return poll
 
 
@@ -148,7 +147,7 @@ def close_poll(session: Session, poll_id: uuid.UUID, *, actor: str, now: datetim
     poll = _get_locked(session, poll_id)
     if poll.closed_at is None:
         poll.closed_at = now
-        _note(session, poll, "poll.closed", actor=actor, now=now)
+        note_change(session, poll, "poll.closed", actor=actor, now=now)
     return poll
 
 
@@ -157,7 +156,7 @@ def withdraw_poll(session: Session, poll_id: uuid.UUID, *, actor: str, now: date
     poll = _get_locked(session, poll_id)
     if poll.withdrawn_at is None:
         poll.withdrawn_at = now
-        _note(session, poll, "poll.withdrawn", actor=actor, now=now)
+        note_change(session, poll, "poll.withdrawn", actor=actor, now=now)
     return poll
 
 
@@ -273,27 +272,3 @@ def _check(poll: Poll) -> None:
         poll.max_choices = None
     if poll.max_choices is not None and poll.max_choices > len(poll.choices):
         raise one_field("max_choices", "Is more than there are choices.")
-
-
-def _note(
-    session: Session, poll: Poll, action: str, *, actor: str, now: datetime, **detail: dict[str, Any]
-) -> None:
-    poll.version += 1
-    poll.updated_at = now
-    session.flush()
-    record(session, actor=actor, action=action, subject=("poll", poll.id), now=now, detail=detail)
-
-
-def _facts(poll: Poll) -> dict[str, Any]:
-    return {
-        "question": poll.question,
-        "choices": [{"id": choice.id, "text": choice.text} for choice in poll.choices],
-        "kind": poll.kind,
-        "results_visibility": poll.results_visibility,
-        "allow_change": poll.allow_change,
-        "max_choices": poll.max_choices,
-        "opens_at": poll.opens_at.isoformat() if poll.opens_at else None,
-        "closes_at": poll.closes_at.isoformat() if poll.closes_at else None,
-        "article_urls": [article.url for article in poll.articles],
-        "consent_text_id": str(poll.consent_text.id) if poll.consent_text else None,
-    }

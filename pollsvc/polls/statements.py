@@ -109,11 +109,11 @@ SELECT gate.place, gate.state, ins.poll_id IS NOT NULL, mine.choices, gate.allow
 _CHANGE = """
 WITH {gate},
 old AS MATERIALIZED (
-  SELECT ballot.poll_id, ballot.voter_key, ballot.choices, gate.choices AS wanted FROM ballot
+  SELECT ballot.poll_id, ballot.voter_key, ballot.choices, gate.choices AS wanted, gate.at FROM ballot
     JOIN gate ON ballot.poll_id = gate.poll_id AND ballot.voter_key = gate.voter_key
    WHERE gate.state = 'open' AND gate.allow_change FOR UPDATE OF ballot),
 upd AS (
-  UPDATE ballot SET choices = old.wanted FROM old
+  UPDATE ballot SET choices = old.wanted, voted_hour = date_trunc('hour', old.at, 'UTC'), is_mixed = false FROM old
    WHERE ballot.poll_id = old.poll_id AND ballot.voter_key = old.voter_key AND old.choices <> old.wanted
   RETURNING ballot.poll_id),
 moved AS (
@@ -188,7 +188,10 @@ def wait_for_editor(connection: sa.Connection, poll_id: uuid.UUID) -> None:
 
 
 def change_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Verdict | None:
-    """Put other choices on a voter's ballot, where the poll is open and lets them; ``is_counted`` when it did."""
+    """Put other choices on a voter's ballot, where the poll is open and lets them; ``is_counted`` when it did.
+
+    A verdict of an open gate without a previous ballot is a race: the ballot was written again (mixed) meanwhile.
+    """
     if connection.dialect.name == "sqlite":
         return stepwise.change_ballot(connection, ballot, slot)
     return _verdicts(connection, _CHANGE_WAITING, [ballot], slot)[0]

@@ -38,7 +38,10 @@ _INSERT = sa.insert(_BALLOT)
 _CHANGE = (
     sa.update(_BALLOT)
     .where(_BALLOT.c.poll_id == bindparam("of_poll"), _BALLOT.c.voter_key == bindparam("of_voter"))
-    .values(choices=bindparam("wanted", type_=_BALLOT.c.choices.type))
+    .values(
+        choices=bindparam("wanted", type_=_BALLOT.c.choices.type),
+        voted_hour=bindparam("hour", type_=_BALLOT.c.voted_hour.type),
+    )
 )
 _NEW_SLOT = sqlite.insert(_SLOT)
 _ADD = _NEW_SLOT.on_conflict_do_update(
@@ -80,8 +83,8 @@ def change_ballot(connection: sa.Connection, ballot: NewBallot, slot: int) -> Ve
         return verdict
     if verdict.previous is None or verdict.previous == ballot.choices:
         return verdict
-    mine = {"of_poll": ballot.poll_id, "of_voter": ballot.voter_key, "wanted": ballot.choices}
-    connection.execute(_CHANGE, mine)
+    mine = {"of_poll": ballot.poll_id, "of_voter": ballot.voter_key}
+    connection.execute(_CHANGE, mine | {"wanted": ballot.choices, "hour": ballot.hour})
     _move(connection, [(ballot, verdict.previous, ballot.choices)], slot)
     return replace(verdict, is_counted=True)
 

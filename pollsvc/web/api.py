@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ from pollsvc.web.marks import mark, marked
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+_UTF8 = ("utf-8", "utf8", "us-ascii")
 
 #: Bytes of a body that a route takes, unless it says otherwise.
 DEFAULT_CAP = 16_384
@@ -134,6 +136,26 @@ class JSONBlueprint(Blueprint):
 
         return decorate
 
+    def upload(
+        self, row: type[ma.Schema], *, cap: int, kinds: Sequence[str]
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Take a body that the view reads by itself, piece by piece, of at most ``cap`` bytes.
+
+        :param row: the schema of each of its rows.
+        :param kinds: content types that it may have.
+        """
+
+        def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+            content = {kind: {"schema": {"type": "string"}} for kind in kinds}
+            documented = self.doc(requestBody={"required": True, "content": content})
+            wrapped: Callable[..., Any] = documented(view)
+            mark(wrapped, "body_cap", cap)
+            mark(wrapped, "body_schema", row)
+            mark(wrapped, "body_kinds", tuple(kinds))
+            return wrapped
+
+        return decorate
+
     def query(self, schema: type[ma.Schema]) -> Callable[[View], View]:
         """Take query parameters of a schema."""
         decorate: Callable[[View], View] = self.arguments(schema(), location="query")
@@ -220,11 +242,22 @@ def open_api(app: Flask) -> PollsvcApi:
 def refuse_unreadable_bodies() -> None:
     """Cap the body of each request, and refuse one that does not say its length.
 
-    Werkzeug would cut a chunked body silently at the cap; a cut body must never reach a rule.
+    Werkzeug would cut a chunked body silently at the cap; a cut body must never reach a rule. A view that acts on its
+    address alone is let be: it takes a body that cannot be read for none.
     """
     request.max_content_length = marked(request.endpoint, "body_cap") or DEFAULT_CAP
     request.max_form_memory_size = request.max_content_length
+    if marked(request.endpoint, "acts_without_body"):
+        return
     if request.content_length is None and "Transfer-Encoding" in request.headers:
         raise LengthRequired
     if request.content_length is not None and request.content_length > request.max_content_length:
         raise RequestEntityTooLarge
+    if kinds := marked(request.endpoint, "body_kinds"):
+        if (
+            request.mimetype not in kinds
+            or request.mimetype_params.get("charset", "utf-8").lower() not in _UTF8
+        ):
+            raise UnsupportedMediaType
+        if request.content_length is None:
+            raise LengthRequired

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import marshmallow as ma
-from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError
 from marshmallow.validate import Length, Range
 
-from pollsvc.text import UnfitText, is_blank, normalise
+from pollsvc.text import UnfitText, is_blank, normal_address, normalise
 
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})",
@@ -47,6 +47,18 @@ class Text(ma.fields.String):
             raise ValidationError(str(error)) from error
         if is_blank(text):
             raise ValidationError("Must not be empty.")
+        return text
+
+
+class LastingText(Text):
+    """A text that stays when the person it may be about is forgotten: no address may stand in it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if "@" in unicodedata.normalize("NFKC", text):
+            raise ValidationError(
+                "It is kept for good: nothing about a person, such as an address, belongs in it."
+            )
         return text
 
 
@@ -118,6 +130,6 @@ class Email(ma.fields.String):
         if len(text) > 320:
             raise ValidationError("Must be an e-mail address of at most 254 characters.")
         try:
-            return validate_email(text, check_deliverability=False, strict=True).normalized
-        except EmailNotValidError as error:
+            return normal_address(text)
+        except UnfitText as error:
             raise ValidationError(f"Must be an e-mail address. {error}") from error

@@ -7,10 +7,12 @@ files there and whoever is asked adds them up. Without the folder (tests, anothe
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from functools import cache
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 REQUESTS = Counter("pollsvc_requests_total", "Requests by route and status.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -26,6 +28,21 @@ BATCH = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 100),
 )
 SUBMISSIONS = Counter("pollsvc_submissions_total", "Consents and corrections taken in.", ["kind", "suspect"])
+
+# What a table holds is read from it when somebody asks; the newest answer is the one.
+MESSAGES = Gauge(
+    "pollsvc_outbox_messages",
+    "Messages of the outbox that wait, or were given up.",
+    ["channel", "state"],
+    multiprocess_mode="mostrecent",
+)
+OVERDUE = Gauge(
+    "pollsvc_outbox_overdue_seconds",
+    "How long the message has waited that should have left first.",
+    ["channel"],
+    multiprocess_mode="mostrecent",
+)
+DELIVERIES = Counter("pollsvc_deliveries_total", "Attempts at a delivery by outcome.", ["channel", "outcome"])
 
 
 def count_request(method: str, route: str, status: int, seconds: float) -> None:
@@ -45,15 +62,33 @@ def _seconds(route: str) -> Histogram:
     return SECONDS.labels(route)
 
 
-def registry() -> CollectorRegistry:
-    """Everything counted, over all processes where there are several."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return REGISTRY
+class _Asking(Collector):
+    """Collects nothing itself, and has gauges set before those are collected that come after it."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+
+    def collect(self) -> Iterable[Metric]:
+        """Ask."""
+        self._ask()
+        return ()
+
+
+def registry(ask: Callable[[], None] | None = None) -> CollectorRegistry:
+    """Everything counted, over all processes where there are several.
+
+    :param ask: sets the gauges that show what tables hold, each time that the registry is read.
+    """
     merged = CollectorRegistry()
-    MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+    if ask:
+        merged.register(_Asking(ask))
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
+    else:
+        merged.register(REGISTRY)
     return merged
 
 
-def exposition() -> bytes:
+def exposition(ask: Callable[[], None]) -> bytes:
     """The text that Prometheus reads."""
-    return generate_latest(registry())
+    return generate_latest(registry(ask))

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import marshmallow as ma
-from sqlalchemy import Select
+from sqlalchemy import Select, Uuid
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pollsvc.errors import one_field
 from pollsvc.keys import BadToken, Keys
 
 Row = TypeVar("Row")
+#: What rows are in order of: a UUIDv7, or a number that the database counts up.
+Place = TypeVar("Place", uuid.UUID, int)
 MOST = 100
 
 
@@ -49,22 +51,31 @@ def page_schema(item: type[ma.Schema]) -> type[ma.Schema]:
 def read_page(
     session: Session,
     rows: Select[Any],
-    key: InstrumentedAttribute[uuid.UUID],
+    key: InstrumentedAttribute[Place],
     query: dict[str, Any],
     keys: Keys,
 ) -> Page[Any]:
-    """Read one page, newest first by a UUIDv7 key.
+    """Read one page, newest first by a key that grows.
 
     :raises Invalid: if the cursor is none of this list's.
     """
     purpose = f"cursor {key}"
     if query["cursor"]:
         try:
-            rows = rows.where(key < uuid.UUID(bytes=keys.unsign(purpose, query["cursor"])))
+            rows = rows.where(key < _place_of(key, keys.unsign(purpose, query["cursor"])))
         except (BadToken, ValueError) as error:
             raise one_field("cursor", "Must be a next_cursor of an earlier answer.") from error
     found = session.scalars(rows.order_by(key.desc()).limit(query["limit"] + 1)).all()
     items = found[: query["limit"]]
     has_more = len(found) > len(items)
-    last: uuid.UUID | None = getattr(items[-1], key.key) if has_more else None
-    return Page(items, keys.sign(purpose, last.bytes) if last else None)
+    return Page(items, keys.sign(purpose, _bytes_of(getattr(items[-1], key.key))) if has_more else None)
+
+
+def _bytes_of(place: uuid.UUID | int) -> bytes:
+    return place.bytes if isinstance(place, uuid.UUID) else place.to_bytes(8)
+
+
+def _place_of(key: InstrumentedAttribute[Place], last: bytes) -> uuid.UUID | int:
+    if isinstance(key.type, Uuid):
+        return uuid.UUID(bytes=last)
+    return int.from_bytes(last)

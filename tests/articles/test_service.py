@@ -90,7 +90,10 @@ class TestCreateSite:
             "privacy_url": None,
             "terms_url": None,
             "standards_url": None,
+            "locale": "en",
+            "consent_mode": "explicit",
             "has_desk_email": True,
+            "has_login_key": False,
             "origins": [ORIGIN],
         }
 

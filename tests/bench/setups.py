@@ -101,7 +101,10 @@ def running(setup: Setup, facts: dict[str, str]) -> Iterator[Running]:
                 facts["PostgreSQL"] = str(row[0]) if row else "unknown"
         settings = Settings.from_environ(given, folder)
         migrate(settings.database_url, settings.keys())
-        arguments = ("--workers", str(setup.workers), "--threads", str(setup.threads), *setup.more)
+        # What is measured is what readers wait for.
+        arguments = (
+            "--workers", str(setup.workers), "--threads", str(setup.threads), "--no-worker", *setup.more
+        )  # fmt: skip
         server = stack.enter_context(LiveServer(given, folder, *arguments, program=PROGRAM))
         metrics = f"http://127.0.0.1:{metrics_port}/metrics"
         yield Running(setup, settings, settings.keys(), folder, server, metrics, postgres)

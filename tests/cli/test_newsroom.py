@@ -45,6 +45,9 @@ class TestAddSite:
             ("--privacy-url", "javascript:alert(1)", "http or https"),
             ("--standards-url", "/standards", "http or https"),
             ("--desk-email", "nobody", "e-mail address"),
+            ("--locale", "german", "Must be a language"),
+            ("--consent-mode", "implied", "is not one of"),
+            ("--consent-mode", "soft_opt_in", "login_key"),
         ],
     )
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -59,6 +62,16 @@ class TestAddSite:
         assert sentence in done.stderr
         assert done.stdout == ""
         assert session.scalar(select(func.count()).select_from(Site)) == 0
+
+    def test_language_and_mode_are_kept(self, run_on: Run, session: Session) -> None:
+        done = run_on(
+            *("site", "add", "--name", "Hafenblatt", "--origin", "https://news.example"),
+            *("--locale", "de", "--consent-mode", "notice_only"),
+        )
+
+        site = session.get_one(Site, uuid.UUID(done.stdout.strip()))
+        assert (site.locale, site.consent_mode) == ("de", "notice_only")
+        assert session.scalars(select(ConsentText.mode)).one() == "notice_only"
 
     def test_an_origin_of_another_site_is_refused(self, run_on: Run, session: Session) -> None:
         make_site(session, origins=["https://news.example"])

@@ -73,6 +73,7 @@ class TestShowCorrection:
             "created_at": shown["created_at"],
             "decided_at": None,
             "decided_by": None,
+            "erased_at": None,
         }
         assert response.headers["Cache-Control"] == "private, no-store"
 

@@ -90,7 +90,9 @@ class TestLog:
 def sample(rule: str) -> str:
     """Give a path that a rule matches."""
     rule = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule)
-    return re.sub(r"<uuid:[^>]*>", str(uuid.uuid4()), rule).replace("<name>", "widget.css")
+    rule = re.sub(r"<int:[^>]*>", "7", rule)
+    rule = re.sub(r"<uuid:[^>]*>", str(uuid.uuid4()), rule).replace("<name>", "widget.css")
+    return rule.replace("<token>", "x.y-z_0")
 
 
 def line_of(proxy: Nginx, answer: Answer) -> dict[str, object]:

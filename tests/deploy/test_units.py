@@ -131,6 +131,8 @@ class TestCompose:
         given = {
             **{f"POLLSVC_{name.upper()}": key for name, key in fresh_keys().items()},
             "POLLSVC_PUBLIC_URL": "https://polls.example.org",
+            "POLLSVC_SMTP_URL": "smtp://user:password@mail.example.org:587",
+            "POLLSVC_MAIL_FROM": "polls@example.org",
             "POSTGRES_PASSWORD": "x",
         }
         filled = {

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ class TestFiles:
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Set-Cookie" not in answer.headers
+
+    def test_of_the_newsletter_line_tells_which_version_it_is(self, client: FlaskClient) -> None:
+        source = (STATIC / "consent.js").read_bytes()
+
+        answer = client.get("/embed/consent.js")
+
+        version = sha256(source).hexdigest()[:16]
+        assert answer.data == source.replace(b"@VERSION@", version.encode())
+        assert f'widget: "consent.js {version}"' in answer.text
 
     def test_of_our_own_pages_may_be_kept_for_ever(self, app: Flask, client: FlaskClient) -> None:
         page = client.get("/embed/polls/not-a-poll").text

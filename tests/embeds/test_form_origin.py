@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pollsvc.polls import service
 from pollsvc.polls.models import Poll
 from tests.embeds.pages import faults_of, form_of
-from tests.embeds.visits import OURS, SITE, address, ballots, consents, new_poll, post
+from tests.embeds.visits import OURS, SITE, address, ballots, new_poll, post, sign_ups
 from tests.factories import ACTOR, ARTICLE_URL, make_site
 
 TODAY = datetime.now(UTC)
@@ -63,7 +63,7 @@ class TestOrigin:
         assert answer.status_code == 200
         assert "Nothing has been sent yet." in answer.text
         assert ballots(session) == []
-        assert consents(session) == []
+        assert sign_ups(session) == []
 
     def test_the_page_that_asks_holds_what_was_filled_in_and_one_button(
         self, client: FlaskClient, poll: Poll

@@ -11,14 +11,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.consent.models import Subscriber
 from pollsvc.keys import Keys
 from pollsvc.polls import service
 from pollsvc.polls.models import Ballot, Poll
 from pollsvc.web.forms import issue_form_token
 from pollsvc.web.limits import spend
 from tests.embeds.pages import form_of
-from tests.embeds.visits import EMAIL, OURS, SITE, address, ballots, consents, new_poll, post, sign_up
+from tests.embeds.visits import EMAIL, OURS, SITE, address, ballots, new_poll, post, sign_up, sign_ups
 from tests.factories import ACTOR, ARTICLE_URL, make_consent_text
 from tests.ports import free_port
 
@@ -28,17 +27,17 @@ NOT_TAKEN = "Your vote was counted. Your email address was not taken."
 
 
 @contextmanager
-def refusing_consents(session: Session) -> Iterator[None]:
-    """Let the database refuse each consent: what a full disk or a failing trigger does."""
+def refusing_sign_ups(session: Session) -> Iterator[None]:
+    """Let the database refuse each sign-up: what a full disk or a failing trigger does."""
     if session.get_bind().dialect.name == "sqlite":
-        up = ["CREATE TRIGGER refuse BEFORE INSERT ON consent_event BEGIN SELECT RAISE(ABORT, 'full'); END"]
+        up = ["CREATE TRIGGER refuse BEFORE INSERT ON sign_up BEGIN SELECT RAISE(ABORT, 'full'); END"]
         down = ["DROP TRIGGER refuse"]
     else:
         up = [
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full'; END $$",
-            "CREATE TRIGGER refuse BEFORE INSERT ON consent_event FOR EACH ROW EXECUTE FUNCTION refuse()",
+            "CREATE TRIGGER refuse BEFORE INSERT ON sign_up FOR EACH ROW EXECUTE FUNCTION refuse()",
         ]
-        down = ["DROP TRIGGER refuse ON consent_event", "DROP FUNCTION refuse"]
+        down = ["DROP TRIGGER refuse ON sign_up", "DROP FUNCTION refuse"]
     for statement in up:
         session.execute(sa.text(statement))
     session.commit()
@@ -60,12 +59,13 @@ class TestTicked:
 
         assert page.status_code == 200
         assert TAKEN in page.text
-        (event,) = consents(session)
+        (taken,) = sign_ups(session)
         assert poll.consent_text
-        assert event.text_hash == poll.consent_text.body_hash
-        assert event.article_id == poll.articles[0].id
-        assert event.origin == SITE
-        assert session.scalars(select(Subscriber.email)).all() == [EMAIL]
+        assert taken.text_id == poll.consent_text.id
+        assert taken.article_id == poll.articles[0].id
+        assert taken.origin == SITE
+        assert taken.email == EMAIL
+        assert taken.method == "form"
 
     def test_does_not_change_what_the_vote_counts(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -82,8 +82,8 @@ class TestTicked:
 
         sign_up(client, poll, article_url=f"{SITE}/second")
 
-        (event,) = consents(session)
-        assert event.article_id == next(each.id for each in poll.articles if each.url.endswith("second"))
+        (taken,) = sign_ups(session)
+        assert taken.article_id == next(each.id for each in poll.articles if each.url.endswith("second"))
 
     @pytest.mark.parametrize(
         "named",
@@ -100,7 +100,7 @@ class TestTicked:
         page = sign_up(client, poll, article_url=named)
 
         assert TAKEN in page.text
-        assert [event.article_id for event in consents(session)] == [poll.articles[0].id]
+        assert [taken.article_id for taken in sign_ups(session)] == [poll.articles[0].id]
 
     def test_to_a_text_superseded_since_is_recorded_as_read(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -114,7 +114,7 @@ class TestTicked:
         page = sign_up(client, poll, text_id=str(old.id))
 
         assert TAKEN in page.text
-        assert [event.text_id for event in consents(session)] == [old.id]
+        assert [taken.text_id for taken in sign_ups(session)] == [old.id]
 
     def test_beside_a_second_vote_is_taken_though_the_vote_is_not(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -126,7 +126,7 @@ class TestTicked:
         assert page.status_code == 409
         assert "Your first vote stands. Your email address has arrived: thank you." in page.text
         assert ballots(session) == [[2]]
-        assert len(consents(session)) == 1
+        assert len(sign_ups(session)) == 1
 
     def test_beside_a_vote_that_a_closed_poll_refuses_is_not(
         self, client: FlaskClient, session: Session, poll: Poll
@@ -136,7 +136,7 @@ class TestTicked:
 
         sign_up(client, poll)
 
-        assert consents(session) == []
+        assert sign_ups(session) == []
 
 
 class TestUnticked:
@@ -148,8 +148,7 @@ class TestUnticked:
 
         assert "Your vote was counted.</p>" in page.text
         assert ballots(session) == [[1]]
-        assert consents(session) == []
-        assert session.scalars(select(Subscriber)).all() == []
+        assert sign_ups(session) == []
 
 
 class TestSuspicion:
@@ -179,7 +178,7 @@ class TestSuspicion:
         page = sign_up(client, poll, website=website, form_token=token)
 
         assert TAKEN in page.text
-        assert [event.is_suspect for event in consents(session)] == [is_suspect]
+        assert [taken.is_suspect for taken in sign_ups(session)] == [is_suspect]
         assert ballots(session) == [[1]]
 
 
@@ -203,7 +202,7 @@ class TestLimit:
         assert "Too many sign-ups came from your network." in page.text
         assert form_of(page.text).fields["email"] == [EMAIL]
         assert ballots(session) == [[1]]
-        assert len(consents(session)) == 1
+        assert len(sign_ups(session)) == 1
 
     def test_is_not_spent_by_votes_without_a_sign_up(
         self, make_app: Callable[..., Flask], session: Session, poll: Poll
@@ -236,7 +235,7 @@ class TestFailure:
     def test_of_the_database_in_the_sign_up_leaves_the_vote_counted(
         self, client: FlaskClient, session: Session, poll: Poll
     ) -> None:
-        with refusing_consents(session):
+        with refusing_sign_ups(session):
             page = sign_up(client, poll)
 
         assert page.status_code == 200
@@ -244,10 +243,10 @@ class TestFailure:
         assert "We could not take your address just now. Please try again." in page.text
         assert form_of(page.text).fields["email"] == [EMAIL]
         assert ballots(session) == [[1]]
-        assert consents(session) == []
+        assert sign_ups(session) == []
 
     def test_is_mended_by_trying_again(self, client: FlaskClient, session: Session, poll: Poll) -> None:
-        with refusing_consents(session):
+        with refusing_sign_ups(session):
             form = form_of(sign_up(client, poll).text)
 
         answer = client.post(form.action, data=form.filled(), headers={"Origin": OURS})

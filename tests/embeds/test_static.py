@@ -31,7 +31,7 @@ class TestEmbedScript:
     def test_is_at_most_six_kilobytes_after_gzip(self) -> None:
         assert len(gzip.compress(EMBED.encode(), 9)) <= 6000
 
-    @pytest.mark.parametrize("name", ["embed.js", "correction.js"])
+    @pytest.mark.parametrize("name", ["embed.js", "correction.js", "consent.js"])
     @pytest.mark.parametrize(
         "word", ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "console.", "document.write"]
     )

@@ -16,7 +16,7 @@ from pollsvc.polls.models import Poll
 from pollsvc.polls.tallies import read_tally
 from pollsvc.web.forms import issue_form_token
 from tests.embeds.pages import faults_of, form_of, has_form
-from tests.embeds.visits import OURS, address, ballots, consents, new_poll, post
+from tests.embeds.visits import OURS, address, ballots, new_poll, post, sign_ups
 from tests.factories import ACTOR, make_voter_token
 
 TODAY = datetime.now(UTC)
@@ -166,7 +166,7 @@ class TestRefusals:
 
         form = form_of(answer.text)
         assert (form.fields["email"], form.fields["accepted"]) == (["ada@reader.example"], ["true"])
-        assert consents(session) == []
+        assert sign_ups(session) == []
 
     def test_show_hostile_input_as_text(self, client: FlaskClient, poll: Poll) -> None:
         hostile = "\"><script>alert('1')</script>"

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from pollsvc.consent.models import ConsentEvent
+from pollsvc.consent.models import SignUp
 from pollsvc.polls.models import Ballot, Poll
 from tests.factories import make_poll, make_site
 
@@ -55,7 +55,7 @@ def ballots(session: Session) -> list[list[int]]:
     return sorted(session.scalars(select(Ballot.choices)))
 
 
-def consents(session: Session) -> list[ConsentEvent]:
-    """Give every consent that is recorded now."""
+def sign_ups(session: Session) -> list[SignUp]:
+    """Give every sign-up that waits for the worker now."""
     session.rollback()
-    return list(session.scalars(select(ConsentEvent)))
+    return list(session.scalars(select(SignUp)))

@@ -122,6 +122,6 @@ def _served(
         make_site(session)
         poll_id = make_poll(session).id
         session.commit()
-    arguments = ("--workers", str(WORKERS), "--threads", str(THREADS))
+    arguments = ("--workers", str(WORKERS), "--threads", str(THREADS), "--no-worker")
     with LiveServer(given, folder, *arguments, program=program) as server:
         yield Scene(settings, server, poll_id)

@@ -30,7 +30,9 @@ from sqlalchemy.orm import Session
 from pollsvc.keys import Keys
 from pollsvc.staff.service import create_token
 from tests import factories
+from tests.consent.subscribers import make_consent
 from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_voter_token
+from tests.outbox.endpoints import make_endpoint
 
 EXAMPLES = 10  # of each call, right and wrong
 AS_DOCUMENTED = [
@@ -41,6 +43,9 @@ AS_DOCUMENTED = [
     response_schema_conformance,
 ]
 LIMITS = ("staff", "voters", "votes", "votes_per_voter", "consents", "corrections")
+
+#: Whose bodies are files, of which nobody makes a right one by chance.
+FILES = {"POST /v1/consents/import"}
 
 #: What exists: by operation ("" for every one), then by the name of a field or parameter.
 Known = Mapping[str, Mapping[str, Any]]
@@ -67,6 +72,8 @@ def known(session: Session, keys: Keys) -> Known:
     text = factories.make_consent_text(session, site=site)
     polls = [str(factories.make_poll(session).id) for _ in range(4)]
     correction = factories.make_correction(session, keys=keys)
+    webhooks = [str(make_endpoint(session, "https://hooks.example/").id) for _ in range(3)]
+    consent = make_consent(session, keys, text, THEN)
     token, _ = create_token(session, name="old", scopes=["admin"], actor="test", now=THEN)
     session.commit()
     anywhere = {
@@ -74,7 +81,10 @@ def known(session: Session, keys: Keys) -> Known:
         "site_id": str(site.id),
         "correction_id": str(correction.id),
         "token_id": str(token.id),
+        "webhook_id": webhooks[0],
+        "url": "https://hooks.example/",
         "text_id": str(text.id),
+        "consent_id": str(consent.id),
         "consent_text_id": str(text.id),
         "voter_token": make_voter_token(keys),
         "X-Voter-Token": make_voter_token(keys),
@@ -96,6 +106,13 @@ def known(session: Session, keys: Keys) -> Known:
         "POST /v1/polls/{poll_id}/close": {"poll_id": polls[2]},
         "POST /v1/polls/{poll_id}/withdraw": {"poll_id": polls[3]},
         "POST /v1/polls/{poll_id}/votes": {"choices": [1]},
+        "PATCH /v1/webhooks/{webhook_id}": {"webhook_id": webhooks[1]},
+        "DELETE /v1/webhooks/{webhook_id}": {"webhook_id": webhooks[2]},
+        "POST /v1/consent-texts": {
+            "body": f"Send me the newsletter of {site.name}. I may unsubscribe at any time.",
+            **dict.fromkeys(("controller", "withdrawal", "mode")),
+            **dict.fromkeys(("default_checked", "is_required"), False),
+        },
         "POST /v1/sites": {"origins": ["https://another.example"]},
     }
 
@@ -117,7 +134,7 @@ class TestEveryCall:
             examples(cases, call)
 
         # Otherwise what is known here has grown old, and only refusals were looked at.
-        assert [label for label, seen in statuses.items() if min(seen) >= 300] == []
+        assert {label for label, seen in statuses.items() if min(seen) >= 300} <= FILES
 
     # What is refused by its shape never reaches a database.
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

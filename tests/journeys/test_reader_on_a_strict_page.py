@@ -92,7 +92,7 @@ class TestNetwork:
 
         paths = {url.removeprefix(article.service) for url in asked if url.startswith(article.service)}
         poll = f"/v1/polls/{article.poll_id}"
-        assert paths == {"/embed.js", poll, "/v1/voters", f"{poll}/votes"}
+        assert paths == {"/embed.js", "/embed/consent.js", poll, "/v1/voters", f"{poll}/votes"}
 
 
 class TestScript:

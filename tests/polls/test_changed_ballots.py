@@ -53,13 +53,17 @@ class TestChangedVote:
         assert outcome == Outcome.CHANGED
         assert counted_by_ballots(session, poll.id) == counted_by_slots(session, poll.id) == counts
 
-    def test_ballot_keeps_its_hour_and_tier(self, session: Session, poll: Poll, keys: Keys) -> None:
+    def test_ballot_keeps_its_tier_and_is_of_the_hour_of_the_change(
+        self, session: Session, poll: Poll, keys: Keys
+    ) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])
-        [before] = [(ballot.voted_hour, ballot.tier) for ballot in ballots_of(session)]
+        [before] = ballots_of(session)
+        tier = before.tier
 
         cast(session, keys=keys, poll=poll, choices=[2], tier=Tier.COOKIE, now=NOW)
 
-        assert [(ballot.voted_hour, ballot.tier) for ballot in ballots_of(session)] == [before]
+        [after] = ballots_of(session)
+        assert (after.tier, after.voted_hour) == (tier, NOW.replace(minute=0))
 
     def test_clock_moves(self, session: Session, poll: Poll, keys: Keys) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])

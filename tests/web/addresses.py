@@ -12,6 +12,7 @@ ID = "01a203cc-78e1-7762-8d8b-4a59595984c6"
 def filled(rule: Rule) -> str:
     """Give a rule's path with something that fits in the place of each parameter."""
     path = re.sub(r"<uuid:\w+>", ID, rule.rule)
+    path = re.sub(r"<int:\w+>", "1", path)
     path = re.sub(r"<any\((\w+)[^>]*>", r"\1", path)
     return re.sub(r"<[^>]+>", "x", path)
 

@@ -167,7 +167,7 @@ COUNTING = """
 from pollsvc.web import metrics
 for _ in range(5):
     metrics.count_request("GET", "/v1/x", 200, 0.003)
-print(metrics.exposition().decode())
+print(metrics.exposition(lambda: None).decode())
 """
 
 

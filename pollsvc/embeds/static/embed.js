@@ -162,9 +162,10 @@ i { display: block; block-size: 100%; background: var(--a); }
     const id = host.getAttribute("poll");
     const path = "/v1/polls/" + id;
     const key = "pollsvc:poll:" + id;
-    const {root, after, say, show} = open(host, "Readers’ poll");
-    let mine = recall(key); // {poll, choices, results} after a vote
-    let poll, results, list, timer, visible, pause = 5e3;
+    const opened = open(host, "Readers’ poll");
+    const {root, after, say, show} = opened;
+    let mine = recall(key); // {poll, text, choices, results} after a vote
+    let poll, results, list, timer, visible, line, pause = 5e3;
 
     const isMine = choice => mine?.choices.includes(choice.id);
     const focus = () => root.querySelector("h2, input").focus();
@@ -202,6 +203,7 @@ i { display: block; block-size: 100%; background: var(--a); }
         : `The results will be shown when the poll closes${poll.closes_at ? " on " + when(poll.closes_at) : ""}.`),
         isOpen && (!mine || poll.allow_change) && quiet(mine ? "Change your answer" : "Back to the vote", showForm));
       say(message || (mine ? "Your vote was counted." : isOpen ? "" : "This poll is closed."));
+      if (mine) line?.stand();
       live();
     };
 
@@ -233,20 +235,8 @@ i { display: block; block-size: 100%; background: var(--a); }
     const showForm = message => {
       const many = poll.kind === "multiple";
       const most = many ? poll.max_choices || poll.choices.length : 1;
-      const text = poll.consent_text;
-      const consent = text && h("div", {class: "consent"},
-        h("label", {class: "tick"}, h("input", {type: "checkbox", name: "accepted", value: "true"}), h("span", {dir: "auto"}, text.body)),
-        h("p", {class: "links"}, link(text.privacy_url, "Privacy policy"), link(text.terms_url, "Terms")),
-        field("email", "Email", "input", {type: "email", autocomplete: "email"}));
       list = 0;
-
-      const signUp = async ({elements}) => {
-        const email = elements.email.value;
-        if (!/.@.+\../.test(email)) refuse("email", "Enter your full email address.");
-        await call("/v1/consents", {text_id: text.id, email, accepted: true, article_url: articleUrl()});
-        after.replaceChildren();
-        say("Your vote was counted. Your email address has arrived: thank you.");
-      };
+      after.replaceChildren();
 
       const form = send(root, say, "Vote", async () => {
         const choices = new FormData(form).getAll("choices").map(Number);
@@ -257,7 +247,7 @@ i { display: block; block-size: 100%; background: var(--a); }
         try {
           const answer = await vote().catch(problem => { if (problem.status !== 401) throw problem; return vote(true); });
           if (answer.status === "changed") message = "Your vote was changed.";
-          mine = {choices};
+          mine = {...mine, choices};
           results = answer.results;
         } catch (problem) {
           if (problem.status === 410 || /^poll_/.test(problem.code)) return load(problem.detail);
@@ -266,20 +256,10 @@ i { display: block; block-size: 100%; background: var(--a); }
           mine = recall(key) || {choices: []};
           results = /always|_vote/.test(poll.results_visibility) ? await tally().catch(() => mine.results) : null;
         }
-        keep(key, mine = {...mine, poll, results});
+        keep(key, mine = {text: poll.consent_text, ...mine, poll, results});
         showResult(message);
         focus();
-        if (consent && form.elements.accepted.checked) await signUp(form).catch(problem => {
-          const again = send(root, say, "Try again", async () => {
-            if (again.elements.accepted.checked) await signUp(again);
-            else after.replaceChildren(), say();
-            focus();
-          }, consent);
-          after.replaceChildren(again);
-          say("Your vote was counted. Your email address was not.");
-          const sentence = report(root, problem);
-          if (sentence) mark(again.elements.email, sentence);
-        });
+        await line?.signUp();
       },
       h("fieldset", {id: "choices", role: many ? null : "radiogroup", "aria-describedby": "choices-hint choices-error"},
         h("legend", {dir: "auto"}, poll.question),
@@ -288,7 +268,7 @@ i { display: block; block-size: 100%; background: var(--a); }
           h("input", {type: many ? "checkbox" : "radio", name: "choices", value: choice.id, checked: isMine(choice) ? "" : null}),
           h("bdi", {}, choice.text))),
         h("p", {class: "error", id: "choices-error"})),
-      consent);
+      line?.show());
       if (results) form.append(" ", quiet("See results", showResult));
       form.addEventListener("focusin", () => voter().catch(() => {}), {once: true});
       // What was begun in the plain form.
@@ -306,6 +286,10 @@ i { display: block; block-size: 100%; background: var(--a); }
       } catch ({status}) {
         return status === 410 && withdraw();
       }
+      // A sign-up is taken back at the text that it was for.
+      const text = recall("pollsvc:consent:" + mine?.text?.id) ? mine.text : poll.consent_text;
+      // The vote does not depend on it: where it cannot be had, or not soon, the poll has no newsletter line.
+      if (line?.id !== text?.id) line = text && (await Promise.race([part("consent"), new Promise(done => setTimeout(done, 5e3))]))?.(opened, text);
       take(poll.results);
       if (mine || poll.status === "closed") showResult(message);
       else if (poll.status === "open") showForm(message);
@@ -320,17 +304,22 @@ i { display: block; block-size: 100%; background: var(--a); }
     load();
   };
 
-  const kit = window.pollsvc = {h, call, field, send, link, open, articleUrl, base};
+  const kit = window.pollsvc = {h, call, field, send, link, open, articleUrl, base, recall, keep, refuse, mark, report};
+  // Loaded where it occurs; undefined where it cannot be had.
+  const part = async name => {
+    try { await import(`${base}/embed/${name}.js`); } catch {}
+    return kit[name];
+  };
   const define = (name, start) => customElements.define("pollsvc-" + name, class extends HTMLElement {
     connectedCallback() {
       this.shadowRoot ? this.pollsvcResume?.() : start(this);
     }
   });
-  // Where it cannot be had, the plain form stays.
-  const part = name => async host => {
-    try { await import(`${base}/embed/${name}.js`); } catch { return; }
-    if (!host.shadowRoot) kit[name](host);
+  // Without its part the plain form stays.
+  const startPart = name => async host => {
+    const start = await part(name);
+    if (!host.shadowRoot) start?.(host);
   };
-  define("poll", host => host.getAttribute("poll") && (host.matches("[mode=frame]") ? part("frame-host") : startPoll)(host));
-  define("correction", part("correction"));
+  define("poll", host => host.getAttribute("poll") && (host.matches("[mode=frame]") ? startPart("frame-host") : startPoll)(host));
+  define("correction", startPart("correction"));
 })();

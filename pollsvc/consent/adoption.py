@@ -1,0 +1,55 @@
+"""Sign-ups that the release before still took while the database was already ours: they become sign-ups like all others.
+
+That release writes an event and a person's row, and no consent. Its event stays as it is; from it comes a sign-up, which the
+worker decides, with a confirmation mail and with events of its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pollsvc.consent.models import Consent, Kind, SignUp, Subscriber
+
+
+def adopt(session: Session, event: Mapping[Any, Any], now: datetime) -> bool:
+    """Make a sign-up of an event that names no consent.
+
+    To be called once for each event, when it is sealed: that happens once, in the same transaction.
+
+    :param event: the event's columns.
+    :returns: whether there was something to adopt.
+    """
+    if event["consent_id"] is not None or event["kind"] != Kind.REQUESTED or event["article_id"] is None:
+        return False
+    person = session.get(Subscriber, event["subscriber_id"])
+    if person is None:
+        return False
+    session.add(
+        SignUp(
+            text_id=event["text_id"],
+            email=person.email,
+            email_hash=person.email_hash,
+            article_id=event["article_id"],
+            origin=event["origin"],
+            method=event["method"],
+            evidence={**(event["evidence"] or {}), "first_event": str(event["id"])},
+            is_suspect=event["is_suspect"],
+            occurred_at=event["occurred_at"],
+            available_at=now,
+        )
+    )
+    session.flush()
+    _forget_if_alone(session, person.id)
+    return True
+
+
+def _forget_if_alone(session: Session, subscriber_id: uuid.UUID) -> None:
+    # The sign-up has the address now: where nothing comes of it, none is left behind.
+    has_consent = select(Consent.id).where(Consent.subscriber_id == subscriber_id).exists()
+    session.execute(delete(Subscriber).where(Subscriber.id == subscriber_id, ~has_consent))

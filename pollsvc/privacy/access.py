@@ -1,0 +1,160 @@
+"""What is kept about a person, for that person (GDPR Art. 15)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from pollsvc.consent.models import (
+    Consent,
+    ConsentEvent,
+    ConsentText,
+    SignUp,
+    Subscriber,
+    Suppression,
+)
+from pollsvc.corrections.models import Correction
+from pollsvc.outbox.models import OutboxMessage
+
+#: Why no vote is among it.
+BALLOTS = (
+    "Votes are kept without a name and without an address, under a key that is made anew for each poll. Nothing leads from "
+    "your address to a vote, so that none can be shown or erased here."
+)
+
+
+def describe_person(session: Session, email_hash: bytes, now: datetime) -> dict[str, Any]:
+    """Everything that an address leads to, ready to be written as JSON; the same keys where there is nothing.
+
+    Notes that the newsroom keeps for itself are not among it: they may name others.
+    """
+    subscriber = session.scalar(select(Subscriber).where(Subscriber.email_hash == email_hash))
+    corrections = session.scalars(
+        select(Correction).where(Correction.email_hash == email_hash).order_by(Correction.id)
+    ).all()
+    suppression = session.get(Suppression, email_hash)
+    return {
+        "generated_at": now.isoformat(),
+        "email": subscriber.email if subscriber else None,
+        "consents": _consents(session, subscriber) if subscriber else [],
+        "sign_ups": _sign_ups(session, email_hash),
+        "corrections": [_correction(each) for each in corrections],
+        "mails": _mails(session, subscriber, [each.id for each in corrections]),
+        "suppression": {"reason": suppression.reason, "since": suppression.since.isoformat()}
+        if suppression
+        else None,
+        "ballots": BALLOTS,
+    }
+
+
+def _consents(session: Session, subscriber: Subscriber) -> list[dict[str, Any]]:
+    consents = session.scalars(
+        select(Consent)
+        .where(Consent.subscriber_id == subscriber.id)
+        .options(joinedload(Consent.text))
+        .order_by(Consent.id)
+    ).all()
+    events = session.scalars(
+        select(ConsentEvent)
+        .where(ConsentEvent.subscriber_id == subscriber.id)
+        .options(joinedload(ConsentEvent.text), joinedload(ConsentEvent.article))
+        .order_by(ConsentEvent.id)
+    ).all()
+    return [
+        {
+            "id": str(consent.id),
+            "purpose": consent.purpose,
+            "state": consent.state,
+            "requested_at": consent.requested_at.isoformat(),
+            "confirmed_at": _time(consent.confirmed_at),
+            "changed_at": consent.changed_at.isoformat(),
+            "valid_until": _time(consent.valid_until),
+            "text": _text(consent.text),
+            "events": [_event(event) for event in events if event.consent_id == consent.id],
+        }
+        for consent in consents
+    ]
+
+
+def _event(event: ConsentEvent) -> dict[str, Any]:
+    return {
+        "kind": event.kind,
+        "occurred_at": event.occurred_at.isoformat(),
+        "method": event.method,
+        "article_url": event.article.url if event.article else None,
+        "origin": event.origin,
+        "text": _text(event.text),
+    }
+
+
+def _text(text: ConsentText) -> dict[str, Any]:
+    return {
+        "id": str(text.id),
+        "version": text.version,
+        "body": text.body,
+        "hash": text.body_hash.hex(),
+        "controller": text.controller,
+        "contact": text.contact,
+        "privacy_url": text.privacy_url,
+        "privacy_version": text.privacy_version,
+        "terms_url": text.terms_url,
+        "terms_version": text.terms_version,
+    }
+
+
+def _sign_ups(session: Session, email_hash: bytes) -> list[dict[str, Any]]:
+    """Those that wait to be looked at, or for the next mail to be allowed."""
+    waiting = session.scalars(
+        select(SignUp).where(SignUp.email_hash == email_hash).order_by(SignUp.occurred_at)
+    ).all()
+    return [
+        {
+            "email": each.email,
+            "occurred_at": each.occurred_at.isoformat(),
+            "article_url": each.article.url,
+            "origin": each.origin,
+            "text": _text(each.text),
+        }
+        for each in waiting
+    ]
+
+
+def _correction(correction: Correction) -> dict[str, Any]:
+    return {
+        "reference": correction.reference,
+        "article_url": correction.article_url,
+        "name": correction.name,
+        "email": correction.email,
+        "message": correction.message,
+        "quote": correction.quote,
+        "status": correction.status,
+        "created_at": correction.created_at.isoformat(),
+        "decided_at": _time(correction.decided_at),
+    }
+
+
+def _mails(session: Session, subscriber: Subscriber | None, corrections: list[Any]) -> list[dict[str, Any]]:
+    """What was sent, or waits to be: mails, and events that the publisher's systems are told of."""
+    subjects = [f"correction:{each}" for each in corrections]
+    if subscriber:
+        subjects.append(f"subscriber:{subscriber.id}")
+    messages = session.scalars(
+        select(OutboxMessage).where(OutboxMessage.subject.in_(subjects)).order_by(OutboxMessage.id)
+    ).all()
+    return [
+        {
+            "channel": each.channel,
+            "kind": each.kind,
+            "state": each.state,
+            "created_at": each.created_at.isoformat(),
+            "settled_at": _time(each.settled_at),
+        }
+        for each in messages
+    ]
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,163 @@
+"""The newsroom gets a mail for each report, with nothing in it that its reader wrote."""
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pollsvc.config import Settings
+from pollsvc.corrections.desk import MOST_MAILS, WITHIN, Desk
+from pollsvc.corrections.models import Correction
+from pollsvc.keys import Keys
+from pollsvc.outbox.mail import compose
+from pollsvc.outbox.models import OutboxMessage
+from tests.conftest import ENVIRON, NOW
+from tests.factories import ARTICLE_URL, make_correction, make_site
+from tests.processes import wait_until
+
+DESK = Desk("https://polls.example", "polls.example")
+WORDS = {
+    "name": "Zaphod Uncommon",
+    "email": "zaphod@reader.example",
+    "message": "Beeblebrox!",
+    "quote": "Heart of Gold",
+}
+
+
+def mails(session: Session) -> list[OutboxMessage]:
+    return list(session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)))
+
+
+def text_of(message: OutboxMessage) -> str:
+    mail = compose(message, Settings.from_environ(ENVIRON, Path("/nowhere")))
+    body = mail.get_body(("plain",))
+    assert body
+    return f"{mail['Subject']}\n{body.get_content()}"
+
+
+class TestTellDesk:
+    @pytest.mark.parametrize(
+        ("is_suspect", "locale", "subject"),
+        [
+            (False, "en", "Correction {} has arrived\n"),
+            (True, "en", "Correction {} has arrived (may be spam)\n"),
+            (False, "de", "Hinweis {} ist eingegangen\n"),
+            (True, "de", "Hinweis {} ist eingegangen (vielleicht Spam)\n"),
+        ],
+    )
+    def test_says_which_report_and_where(
+        self, session: Session, keys: Keys, is_suspect: bool, locale: str, subject: str
+    ) -> None:
+        make_site(session).locale = locale
+        correction = make_correction(session, keys=keys, is_suspect=is_suspect, desk=DESK, **WORDS)
+
+        (mail,) = mails(session)
+
+        text = text_of(mail)
+        assert text.startswith(subject.format(correction.reference))
+        assert f"https://polls.example/v1/corrections/{correction.id}" in text
+        assert ARTICLE_URL in text
+        assert orjson.loads(mail.payload or "")["to"] == "desk@news.example"
+        assert mail.subject == f"correction:{correction.id}"
+
+    def test_holds_no_word_of_the_reader(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        make_correction(session, keys=keys, desk=DESK, **WORDS)
+
+        payload = mails(session)[0].payload or ""
+
+        assert [word for word in WORDS.values() if word in payload] == []
+
+    def test_a_site_without_a_desk_gets_none(self, session: Session, keys: Keys) -> None:
+        make_site(session).desk_email = None
+        make_correction(session, keys=keys, desk=DESK)
+
+        assert mails(session) == []
+
+    def test_a_flood_of_reports_is_no_flood_of_mails(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(MOST_MAILS + 5):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        texts = [text_of(mail) for mail in mails(session)]
+
+        assert len(texts) == MOST_MAILS
+        assert ["?status=new" in text for text in texts] == [False] * (MOST_MAILS - 1) + [True]
+        assert len(session.scalars(select(Correction.id)).all()) == MOST_MAILS + 5
+
+    def test_when_it_is_over_mails_come_again(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(MOST_MAILS + 5):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        make_correction(session, keys=keys, desk=DESK, now=NOW + WITHIN + timedelta(seconds=1))
+
+        assert len(mails(session)) == MOST_MAILS + 1
+        assert "?status=new" not in text_of(mails(session)[-1])
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+class TestTwoAtOnce:
+    def test_one_of_them_says_that_it_is_the_last(
+        self, session: Session, keys: Keys, engine: sa.Engine
+    ) -> None:
+        make_site(session)
+        for number in range(MOST_MAILS - 2):
+            make_correction(session, keys=keys, desk=DESK, message=f"Report {number}")
+        session.commit()
+
+        def report() -> None:
+            with Session(engine) as own:
+                make_correction(own, keys=keys, desk=DESK, message="The other")
+                own.commit()
+
+        other = threading.Thread(target=report)
+        waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        with Session(engine) as first:
+            make_correction(first, keys=keys, desk=DESK, message="The one")
+            other.start()
+            wait_until(lambda: not other.is_alive() or session.scalar(waits) == 1)
+            first.commit()
+        other.join()
+
+        session.rollback()
+        urls = [orjson.loads(mail.payload or "")["params"]["list_url"] for mail in mails(session)]
+        assert [bool(url) for url in urls] == [False] * (MOST_MAILS - 1) + [True]
+
+
+class TestOverHttp:
+    def test_a_report_by_json_is_told_of(self, client: FlaskClient, session: Session) -> None:
+        make_site(session)
+        session.commit()
+
+        answer = client.post("/v1/corrections", json={"article_url": ARTICLE_URL, **WORDS})
+
+        assert answer.status_code == 201
+        assert answer.get_json()["reference"] in text_of(mails(session)[0])
+
+    def test_so_is_one_by_the_plain_form(self, client: FlaskClient, session: Session) -> None:
+        make_site(session)
+        session.commit()
+
+        answer = client.post(
+            "/embed/corrections",
+            data={"article_url": ARTICLE_URL, **WORDS},
+            headers={"Origin": "http://localhost"},
+        )
+
+        assert answer.status_code == 303
+        assert "(may be spam)" in text_of(mails(session)[0])
+
+    def test_one_that_is_refused_is_not(self, client: FlaskClient, session: Session) -> None:
+        make_site(session)
+        session.commit()
+
+        client.post("/v1/corrections", json={"article_url": "https://other.example/a", **WORDS})
+
+        assert mails(session) == []

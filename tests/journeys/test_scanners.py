@@ -1,0 +1,159 @@
+"""Programs that follow every link of a mail before its reader does change nothing: not by GET or HEAD, not by scripts.
+
+Mail scanners and previews fetch links, render them, and run their scripts (Safe Links, Proofpoint, Office 365). Every link
+of every mail that the service sends is visited; all tables are compared before and after.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pollsvc.config import Settings
+from pollsvc.consent.models import Consent, State
+from pollsvc.db import Model
+from pollsvc.keys import Keys
+from pollsvc.outbox.mail import mail_folder
+from pollsvc.worker import Worker
+from tests.chromium import Watcher
+from tests.consent.readers import EMAIL, MINUTE, Newsletter
+from tests.consent.stored import rows_of
+from tests.factories import make_correction
+from tests.journeys.mailbox import Mailbox
+from tests.live_server import LiveServer
+
+VISITS = 1_000
+#: What scanners, previews and browsers that fetch ahead say of themselves.
+HEADERS: tuple[dict[str, str], ...] = (
+    {},
+    {"Purpose": "prefetch"},
+    {"Sec-Purpose": "prefetch"},
+    {"Sec-Purpose": "prefetch;prerender"},
+    {"X-Moz": "prefetch"},
+    {"User-Agent": "Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1) ms-office; MSOffice 16"},
+    {"User-Agent": "GoogleImageProxy", "Referer": "https://mail.google.com/"},
+    {"Cookie": "pollsvc_voter=anything", "Origin": "https://scanner.example"},
+)
+QUERIES = (
+    "",
+    "?confirm=true",
+    "?List-Unsubscribe=One-Click",
+    "?all=1",
+    "?utm_source=scanner",
+    "?_method=POST",
+)
+
+Dump = dict[str, list[list[bytes]]]
+
+
+def dump(session: Session) -> Dump:
+    """Give every row of every table."""
+    session.rollback()
+    return {table: sorted(rows_of(session, table)) for table in Model.metadata.tables}
+
+
+@pytest.fixture
+def links(session: Session, keys: Keys, settings: Settings, tmp_path: Path) -> list[str]:
+    """The paths of every link in every mail: to who is new, who confirmed, who left, and to the desk."""
+    newsletter = Newsletter(session, keys, datetime.now(UTC) - MINUTE)
+    newsletter.sign_up("new@reader.example")
+    newsletter.activate("active@reader.example")
+    newsletter.leave(newsletter.activate(EMAIL))
+    make_correction(session, keys=keys, email=EMAIL)
+    session.commit()
+    installation = dataclasses.replace(settings, instance=tmp_path)
+    worker = Worker(installation)
+    worker.look()
+    worker.close()
+    mails = Mailbox(mail_folder(installation), "@").mails()
+    assert len(mails) >= 3
+    urls = {url for mail in mails for url in mail.links() if url.startswith(newsletter.links.public_url)}
+    paths = {url.removeprefix(newsletter.links.public_url) for url in urls}
+    assert {path.split("/")[1] for path in paths} >= {"consent", "unsubscribe", "data"}
+    return sorted(paths)
+
+
+class TestVisits:
+    def test_by_a_thousand_requests_change_nothing(
+        self, client: FlaskClient, session: Session, links: list[str]
+    ) -> None:
+        before = dump(session)
+        kinds = itertools.product(links, ("GET", "HEAD"), HEADERS, QUERIES)
+        visits = list(itertools.islice(itertools.cycle(kinds), max(VISITS, len(links) * 96)))
+
+        codes = {
+            (path.split("/")[1], client.open(path + query, method=method, headers=headers).status_code)
+            for path, method, headers, query in visits
+        }
+
+        assert len(visits) >= VISITS
+        assert {("consent", 200), ("unsubscribe", 200), ("data", 200)} <= codes
+        assert {code for _, code in codes} <= {200, 404}
+        assert dump(session) == before
+
+    def test_that_run_scripts_change_nothing(
+        self,
+        watcher: Watcher,
+        live_server: Callable[..., LiveServer],
+        session: Session,
+        links: list[str],
+    ) -> None:
+        server = live_server("--no-worker")
+        before = dump(session)
+        visited = 0
+
+        for headers in ({}, {"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}):
+            page = watcher.page(extra_http_headers=headers)
+            for path in (each for each in links if each.startswith(("/consent/", "/unsubscribe/", "/data/"))):
+                page.goto(server.url + path, wait_until="networkidle")
+                page.evaluate("scrollTo(0, document.body.scrollHeight)")
+                page.keyboard.press("Tab")
+                page.mouse.move(200, 200)
+                # As a preview, a picture, and a program on the page would fetch it again.
+                page.evaluate(
+                    """async url => {
+                  await fetch(url);
+                  await fetch(url, {method: "HEAD"});
+                  await new Promise(done => { const image = new Image(); image.onerror = done; image.src = url; });
+                }""",
+                    path,
+                )
+                visited += 4
+
+        assert visited >= 36
+        assert dump(session) == before
+
+    def test_are_followed_by_a_press_that_still_works(
+        self, client: FlaskClient, session: Session, links: list[str]
+    ) -> None:
+        """No visit used a link up."""
+        for path in links * 2:
+            client.get(path)
+
+        for path in links:
+            if path.startswith("/consent/"):
+                client.post(path)
+
+        session.rollback()
+        states = session.scalars(select(Consent.state)).all()
+        assert sorted(states) == [State.ACTIVE, State.ACTIVE, State.WITHDRAWN]
+
+
+class TestDump:
+    def test_sees_what_a_press_changes(self, client: FlaskClient, session: Session, links: list[str]) -> None:
+        """The comparison above would notice."""
+        before = dump(session)
+
+        for path in links:
+            if path.startswith("/unsubscribe/"):
+                client.post(path)
+
+        assert dump(session) != before

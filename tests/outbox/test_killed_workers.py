@@ -1,0 +1,186 @@
+"""A worker that is killed at any point loses nothing, and workers that are well deliver nothing twice.
+
+Real processes, a real SMTP server that also answers 4xx and 5xx and hangs, and both databases.
+"""
+
+import itertools
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from aiosmtpd.smtp import Envelope
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pollsvc.outbox.models import OutboxAttempt, OutboxMessage
+from tests.conftest import ENVIRON
+from tests.live_server import clean_environ
+from tests.outbox.hasty_worker import hasty_now
+from tests.outbox.mail_servers import HANG, Postbox, parsed, serving
+from tests.outbox.messages import make_mail
+from tests.processes import wait_until
+
+ROOT = Path(__file__).parent.parent.parent
+TAKEN, REFUSED = "250 2.0.0 Taken", "550 5.7.1 No"
+#: What the server answers to a mail's first attempts; what comes after is the last of them.
+MOODS = [
+    *[(TAKEN,)] * 12,
+    *[("451 4.7.1 Later", TAKEN)] * 3,
+    ("451 4.7.1 Later", "421 4.3.2 Closing", TAKEN),
+    (HANG, TAKEN),
+    (REFUSED,),
+]
+
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+class MoodyServer:
+    """Answers each mail by a mood that hangs on the mail alone."""
+
+    def __init__(self) -> None:
+        self._tries: Counter[str] = Counter()
+        self.refused: set[str] = set()
+
+    def __call__(self, envelope: Envelope) -> str:
+        message_id = str(parsed(envelope)["Message-ID"])
+        answers = MOODS[int(message_id[1:9], 16) % len(MOODS)]
+        answer = answers[min(self._tries[message_id], len(answers) - 1)]
+        self._tries[message_id] += 1
+        if answer == REFUSED:
+            self.refused.add(message_id)
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    # It reports each client that is cut off.
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def began() -> float:
+    return time.time()
+
+
+@contextmanager
+def starting(database_url: str, folder: Path, port: int, began: float) -> Iterator[Start]:
+    """Start workers, and end those that are left."""
+    environ = {
+        **ENVIRON,
+        "POLLSVC_DATABASE_URL": database_url,
+        "POLLSVC_SMTP_URL": f"smtp://127.0.0.1:{port}?starttls=never",
+        "PYTHONPATH": str(ROOT),
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.outbox.hasty_worker", str(began)]
+        with (folder / "log").open("ab") as log:
+            started.append(subprocess.Popen(command, cwd=folder, env=clean_environ(environ), stderr=log))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def write_mails(engine: sa.Engine, numbers: Sequence[int], began: float, rest: float) -> None:
+    """Write mails, each in a transaction of its own, three to a subject."""
+    for number in numbers:
+        with Session(engine.execution_options(sqlite_write=True)) as session:
+            make_mail(session, number, subject=f"subscriber:{number // 3}", now=hasty_now(began))
+            session.commit()
+        time.sleep(rest)
+
+
+def left(engine: sa.Engine) -> int:
+    with Session(engine) as session:
+        return session.scalars(select(func.count()).where(OutboxMessage.state == "pending")).one()
+
+
+class TestKilledWorkers:
+    @pytest.mark.slow
+    def test_nothing_is_lost_and_only_what_a_killed_one_held_comes_twice(
+        self, engine: sa.Engine, database_url: str, tmp_path: Path, began: float
+    ) -> None:
+        mood = MoodyServer()
+        postbox = Postbox(mood)
+        numbers = range(120)
+        writing = threading.Thread(target=write_mails, args=(engine, numbers, began, 0.08))
+        killed = 0
+
+        with serving(postbox) as port, starting(database_url, tmp_path, port, began) as start:
+            running = [start(), start()]
+            writing.start()
+            until = time.monotonic() + 14
+            while time.monotonic() < until:
+                # Some of them before they have begun, most in the midst of it.
+                time.sleep(random.uniform(0.1, 1.6))
+                victim = random.randrange(2)
+                os.kill(running[victim].pid, signal.SIGKILL)
+                running[victim].wait()
+                killed += 1
+                running[victim] = start()
+            writing.join()
+            wait_until(lambda: left(engine) == 0, 60)
+        arrived = postbox.by_message_id()
+
+        with Session(engine) as session:
+            messages = session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)).all()
+            lost = set(
+                session.scalars(select(OutboxAttempt.message_id).where(OutboxAttempt.outcome == "lost"))
+            )
+        assert killed >= 5
+        assert len(messages) == len(numbers)
+        names = {each.message_id for each in messages}
+        assert {each.message_id for each in messages if each.state == "dead"} == mood.refused & names
+        assert {each.reason for each in messages if each.state == "dead"} == {
+            "The mail server answered 550 5.7.1."
+        }
+        assert {each.message_id for each in messages if each.state == "delivered"} == set(arrived)
+        twice = {name for name, times in arrived.items() if times > 1}
+        assert twice <= {each.message_id for each in messages if each.id in lost}
+        # Those of a subject arrived in order, a repetition aside.
+        order = {str(name): place for place, name in enumerate(dict.fromkeys(arrived_in_order(postbox)))}
+        for first, second in itertools.pairwise(messages):
+            if first.subject == second.subject and {first.message_id, second.message_id} <= order.keys():
+                assert order[str(first.message_id)] < order[str(second.message_id)]
+
+
+def arrived_in_order(postbox: Postbox) -> list[str]:
+    return [str(mail["Message-ID"]) for mail in postbox.mails()]
+
+
+class TestHealthyWorkers:
+    def test_three_at_once_deliver_nothing_twice(
+        self, engine: sa.Engine, database_url: str, tmp_path: Path, began: float
+    ) -> None:
+        postbox = Postbox()
+
+        with serving(postbox) as port, starting(database_url, tmp_path, port, began) as start:
+            running = [start() for _ in range(3)]
+            wait_until(lambda: (tmp_path / "log").read_text().count("worker began") == len(running))
+            write_mails(engine, range(200), began, 0)
+            wait_until(lambda: left(engine) == 0, 60)
+
+            assert [process.poll() for process in running] == [None] * 3
+        arrived = postbox.by_message_id()
+        assert len(arrived) == 200
+        assert set(arrived.values()) == {1}
+        with Session(engine) as session:
+            outcomes = session.scalars(select(OutboxAttempt.outcome)).all()
+        assert Counter(outcomes) == {"delivered": 200}

@@ -1,0 +1,57 @@
+"""A reader to be shown and forgotten."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from pollsvc.cli import main
+from pollsvc.config import Settings
+from tests.cli.commands import Run
+from tests.conftest import ENVIRON
+from tests.factories import make_token
+from tests.privacy.scene import PLANTERS, Scene
+
+
+@pytest.fixture
+def scene(
+    make_app: Callable[..., Flask], session: Session, settings: Settings, tmp_path: Path
+) -> Iterator[Scene]:
+    """An installation with a folder of its own and nobody in it; `scene.later(…)` moves the worker's clock."""
+    app = make_app(instance=tmp_path)
+    token = make_token(session)
+    session.commit()
+    staff = app.test_client()
+    staff.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    made = Scene(
+        app.test_client(),
+        staff,
+        session,
+        dataclasses.replace(settings, instance=tmp_path),
+    )
+    yield made
+    made.worker.close()
+
+
+@pytest.fixture
+def run_on(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on the database of the scene, with other settings where named."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **settings: str) -> Result:
+        given = {**ENVIRON, "POLLSVC_DATABASE_URL": database_url, **settings}
+        return CliRunner().invoke(main, arguments, env=given)
+
+    return run
+
+
+@pytest.fixture
+def planted(scene: Scene) -> Scene:
+    """The same, with a reader who left something in every place."""
+    for plant in PLANTERS:
+        plant(scene)
+    return scene

@@ -1,0 +1,76 @@
+"""What is kept about a person is shown whole, and leaves a row."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from pollsvc.consent.models import ConsentText
+from pollsvc.privacy.access import BALLOTS
+from pollsvc.staff.models import AuditEntry
+from tests.factories import ARTICLE_URL
+from tests.privacy.scene import Scene
+
+
+def show(scene: Scene, email: str | None = None) -> dict[str, Any]:
+    return scene.post("/v1/privacy/access", {"email": email or scene.email}, 200, by=scene.staff)
+
+
+class TestShowPerson:
+    def test_gives_each_consent_with_its_text_word_for_word(self, planted: Scene) -> None:
+        kept = show(planted)
+
+        (consent,) = kept["consents"]
+        assert (consent["state"], consent["purpose"]) == ("active", "newsletter")
+        assert consent["text"]["body"] == planted.text.body
+        assert consent["text"]["hash"] == planted.text.body_hash.hex()
+
+    def test_gives_what_happened_in_order(self, planted: Scene) -> None:
+        (consent,) = show(planted)["consents"]
+
+        assert [each["kind"] for each in consent["events"]] == ["requested", "confirmation_sent", "confirmed"]
+        assert consent["events"][0]["article_url"] == ARTICLE_URL
+        assert consent["events"][0]["text"]["body"] == planted.text.body
+
+    def test_gives_what_waits(self, planted: Scene) -> None:
+        (sign_up,) = show(planted)["sign_ups"]
+
+        assert sign_up["email"] == planted.email.upper().replace("@READER.EXAMPLE", "@reader.example")
+        alerts = planted.session.get_one(ConsentText, planted.alerts.id)
+        assert sign_up["text"]["body"] == alerts.body
+
+    def test_gives_corrections_without_the_newsroom_s_notes(self, planted: Scene) -> None:
+        (correction,) = show(planted)["corrections"]
+
+        assert planted.words["correction name"] == correction["name"]
+        assert planted.words["correction message"] in correction["message"]
+        assert planted.words["correction quote"] == correction["quote"]
+        assert planted.words["correction note"] not in str(show(planted))
+
+    def test_gives_what_was_sent(self, planted: Scene) -> None:
+        sent = [(each["channel"], each["kind"], each["state"]) for each in show(planted)["mails"]]
+
+        assert sent == [
+            ("mail", "confirmation", "delivered"),
+            ("webhook", "consent.confirmed", "pending"),
+        ]
+
+    def test_says_why_no_vote_is_in_it(self, planted: Scene) -> None:
+        assert show(planted)["ballots"] == BALLOTS
+
+    def test_has_the_same_shape_for_nobody(self, planted: Scene) -> None:
+        nobody = show(planted, "nobody@reader.example")
+
+        assert set(nobody) == set(show(planted))
+        assert (nobody["email"], nobody["consents"], nobody["corrections"], nobody["suppression"]) == (
+            None,
+            [],
+            [],
+            None,
+        )
+
+    def test_leaves_an_audit_row_without_the_address(self, planted: Scene) -> None:
+        show(planted)
+        planted.session.commit()
+
+        entry = planted.session.scalars(select(AuditEntry).where(AuditEntry.action == "person.shown")).one()
+        assert (entry.object_type, entry.object_id, entry.detail) == ("address", "", {})
