@@ -200,7 +200,7 @@ class Worker:
             failure = error
         except Exception as error:  # noqa: BLE001 (a fault of ours must not stop the others; it is tried again, then given up)
             log.warning("transport failed", channel=channel, kind=type(error).__name__)
-            failure = DeliveryFailed(f"A fault of ours: {type(error).__name__}.")
+            failure = DeliveryFailed(f"A fault of ours: {type(error).__name__}.", is_ours=True)
         result = Result(status, failure, round((time.monotonic() - began) * 1000))
         outcome = self._settle(message, result)
         DELIVERIES.labels(channel, outcome or "superseded").inc()

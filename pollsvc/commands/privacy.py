@@ -18,7 +18,7 @@ from pollsvc.consent.models import ConsentEvent, ConsentText, Kind
 from pollsvc.opening import open_database
 from pollsvc.patience import lift_patience
 from pollsvc.privacy.leftovers import orphaned_files
-from pollsvc.privacy.retention import Reading, all_clocks, read_clocks
+from pollsvc.privacy.retention import Reading, all_clocks, consent_clocks, read_clocks
 from pollsvc.privacy.rotation import renew_some, sealed_tables
 
 #: The worker looks every hour; what is overdue by more than this, nobody forgets.
@@ -40,7 +40,7 @@ def report() -> None:
     with open_database(settings, is_writing=False) as session:
         # The tables are counted: that takes longer than a reader would wait.
         lift_patience(session)
-        readings = read_clocks(session, all_clocks(settings), moment)
+        readings = read_clocks(session, (*all_clocks(settings), *consent_clocks()), moment)
         click.echo("days  rows      overdue   oldest      kept since it was / what")
         for reading in readings:
             click.echo(_line(reading))
@@ -72,6 +72,8 @@ def _sign_ups(session: Session) -> list[str]:
         .select_from(ConsentEvent)
         .join(ConsentText, ConsentText.id == ConsentEvent.text_id)
         .join(Site, Site.id == ConsentText.site_id)
+        # The first release's sign-ups have none: each was made an ordinary one, with an event of its own.
+        .where(ConsentEvent.consent_id.is_not(None))
         .group_by(Site.name, ConsentEvent.kind)
         .order_by(Site.name)
     )

@@ -1,4 +1,4 @@
-"""Sign-ups that the release before still took while the database was already ours: they become sign-ups like all others.
+"""Sign-ups of the first release, which asked and never mailed: they become sign-ups like all others, and are asked to confirm.
 
 That release writes an event and a person's row, and no consent. Its event stays as it is; from it comes a sign-up, which the
 worker decides, with a confirmation mail and with events of its own.
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from pollsvc.consent.models import Consent, Kind, SignUp, Subscriber
+from pollsvc.consent.models import Consent, ConsentEvent, Kind, SignUp, Subscriber
 
 
 def adopt(session: Session, event: Mapping[Any, Any], now: datetime) -> bool:
@@ -45,11 +45,21 @@ def adopt(session: Session, event: Mapping[Any, Any], now: datetime) -> bool:
         )
     )
     session.flush()
-    _forget_if_alone(session, person.id)
+    _forget_if_alone(session, person.id, event["id"])
     return True
 
 
-def _forget_if_alone(session: Session, subscriber_id: uuid.UUID) -> None:
+def _forget_if_alone(session: Session, subscriber_id: uuid.UUID, event_id: uuid.UUID) -> None:
     # The sign-up has the address now: where nothing comes of it, none is left behind.
     has_consent = select(Consent.id).where(Consent.subscriber_id == subscriber_id).exists()
-    session.execute(delete(Subscriber).where(Subscriber.id == subscriber_id, ~has_consent))
+    # Their next event needs the address still. Those before it were adopted: events are sealed in the order of their ids.
+    has_more = (
+        select(ConsentEvent.id)
+        .where(
+            ConsentEvent.subscriber_id == subscriber_id,
+            ConsentEvent.consent_id.is_(None),
+            ConsentEvent.id > event_id,
+        )
+        .exists()
+    )
+    session.execute(delete(Subscriber).where(Subscriber.id == subscriber_id, ~has_consent, ~has_more))

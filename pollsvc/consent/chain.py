@@ -33,7 +33,7 @@ _SHOULD_BE_SEALED = timedelta(minutes=5)
 #: Any number, the same in every process: PostgreSQL's advisory lock of the chain.
 _LOCK = 7077553
 
-_EVENT, _SEAL = (cast(Table, model.__table__) for model in (ConsentEvent, ConsentSeal))
+_EVENT, _SEAL, _TEXT = (cast(Table, model.__table__) for model in (ConsentEvent, ConsentSeal, ConsentText))
 #: What is hashed of an event: the columns of this release. One that comes later belongs to a form of its own.
 FIELDS = (
     "id",
@@ -50,7 +50,20 @@ FIELDS = (
     "is_suspect",
     "occurred_at",
 )
+#: What is hashed of its text beside: body and links are in the text's own hash.
+TEXT_FIELDS = (
+    "site_id",
+    "purpose",
+    "version",
+    "locale",
+    "mode",
+    "controller",
+    "contact",
+    "withdrawal",
+    "is_material",
+)
 _COLUMNS = [_EVENT.c[name] for name in FIELDS]
+_TEXT_COLUMNS = [_TEXT.c[name].label(f"of_text_{name}") for name in TEXT_FIELDS]
 
 
 @dataclass(frozen=True)
@@ -72,11 +85,12 @@ class Verdict:
 
 
 def canonical(event: Mapping[Any, Any]) -> bytes:
-    """The one spelling of an event that is hashed: JSON with sorted keys and no spaces, in UTF-8.
+    """The one spelling of an event and of what its text asked for that is hashed: JSON with sorted keys and no spaces, in UTF-8.
 
     Times are in UTC with microseconds, hashes in hex, ids with hyphens; what is not there is null.
     """
-    plain = {name: _plain(event[name]) for name in FIELDS}
+    plain: dict[str, object] = {name: _plain(event[name]) for name in FIELDS}
+    plain["text"] = {name: _plain(event[f"of_text_{name}"]) for name in TEXT_FIELDS}
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -117,7 +131,7 @@ def seal_events(session: Session, now: datetime, *, is_thorough: bool = False) -
 
 def _unsealed(session: Session, now: datetime, limit: int, *, is_thorough: bool) -> Sequence[RowMapping]:
     newest = session.scalar(select(_SEAL.c.event_id).order_by(_SEAL.c.event_id.desc()).limit(1))
-    events = select(*_COLUMNS).order_by(_EVENT.c.id).limit(limit)
+    events = select(*_COLUMNS, *_TEXT_COLUMNS).join_from(_EVENT, _TEXT).order_by(_EVENT.c.id).limit(limit)
     if newest is None:
         return _read(session, events)
     # Ids begin with their time, so that nearly all events come after the last one that was sealed.
@@ -175,8 +189,9 @@ def _walk(session: Session) -> Iterator[RowMapping]:
     """Every seal in order, each with its event, a page at a time: rows are only ever added behind the last."""
     columns = [column for column in _COLUMNS if column.name != "id"]
     seals = (
-        select(_SEAL.c.position, _SEAL.c.hash, _EVENT.c.id, *columns)
+        select(_SEAL.c.position, _SEAL.c.hash, _EVENT.c.id, *columns, *_TEXT_COLUMNS)
         .outerjoin_from(_SEAL, _EVENT, _EVENT.c.id == _SEAL.c.event_id)
+        .outerjoin(_TEXT, _TEXT.c.id == _EVENT.c.text_id)
         .order_by(_SEAL.c.position)
         .limit(_PAGE)
     )
@@ -194,11 +209,18 @@ def _fault(
         return "it is missing"
     if seal["id"] is None:
         return "its event is missing"
-    if seal_hash(before, seal) != seal["hash"]:
-        return "its event was changed, reordered or put in"
-    if _hash_of_text(session, seal["text_id"], texts) != seal["text_hash"]:
+    is_event_whole = seal_hash(before, seal) == seal["hash"]
+    if _hash_of_text(session, seal["text_id"], texts) != seal["text_hash"] and (
+        is_event_whole or _is_text_gone(seal)
+    ):
         return "the text that was shown was changed"
-    return None
+    return (
+        None if is_event_whole else "its event, or what its text asks for, was changed, reordered or put in"
+    )
+
+
+def _is_text_gone(seal: RowMapping) -> bool:
+    return seal["of_text_version"] is None
 
 
 def _hash_of_text(session: Session, text_id: uuid.UUID, known: dict[uuid.UUID, bytes]) -> bytes:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import lock_address
@@ -49,6 +49,21 @@ def unconfirmed(now: datetime) -> Select[uuid.UUID]:
         .where(Consent.state == State.PENDING, Consent.changed_at <= now - CONFIRM_WITHIN, ~still_works)
         .order_by(Consent.changed_at)
     )
+
+
+def unconfirmed_since() -> Select[uuid.UUID, datetime]:
+    """The consents that wait to be confirmed, as ``id``, and ``since`` when: the request, or its last mail."""
+    mailed = (
+        select(func.max(Confirmation.created_at))
+        .where(
+            Confirmation.subscriber_id == Consent.subscriber_id,
+            Confirmation.consent_id == Consent.id,
+            Confirmation.kind == "sign_up",
+        )
+        .scalar_subquery()
+    )
+    since = case((mailed > Consent.changed_at, mailed), else_=Consent.changed_at)
+    return select(Consent.id.label("id"), since.label("since")).where(Consent.state == State.PENDING)
 
 
 def worn_links(now: datetime) -> Select[bytes]:

@@ -107,10 +107,12 @@ class _Lines:
 
 
 def _csv_rows(source: _Lines, lines: Iterator[str], names: list[str], mark: str) -> Iterator[Row]:
-    rows = csv.reader(_bounded(lines), delimiter=mark, strict=True)
+    bounded = _Bounded(lines)
+    rows = csv.reader(bounded, delimiter=mark, strict=True)
     number = 1
     while True:
         number += 1
+        bounded.begin_row()
         try:
             cells = next(rows, None)
         except csv.Error as error:
@@ -127,10 +129,26 @@ def _csv_rows(source: _Lines, lines: Iterator[str], names: list[str], mark: str)
             yield Row(number, {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()})
 
 
-def _bounded(lines: Iterator[str]) -> Iterator[str]:
-    # A NUL is kept by the csv module in some releases and refused in others; no field takes one.
-    for line in lines:
-        yield line.replace("\0", "\ufffd")
+class _Bounded:
+    """Lines for the csv module, which would hold a row of many lines whole however long it is."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self._left = lines, LONGEST
+
+    def begin_row(self) -> None:
+        """Let a row have all its room again."""
+        self._left = LONGEST
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._left -= len(line)
+        if self._left < 0:
+            raise csv.Error(f"it is longer than {LONGEST} characters")
+        # A NUL is kept by the csv module in some releases and refused in others; no field takes one.
+        return line.replace("\0", "\ufffd")
 
 
 def _json_rows(source: _Lines) -> Iterator[Row]:

@@ -126,7 +126,7 @@ class Consent(Model):
     article_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("article.id"))
     origin: Mapped[str | None]
     is_suspect: Mapped[bool]
-    #: The sign-up that it comes from: only that one's confirmation confirms it, only that one's key takes it back.
+    #: The sign-up that it stands on, and the key that takes it back: the newest, until the mail of one is answered.
     request_id: Mapped[uuid.UUID | None]
     withdrawal_hash: Mapped[Hash | None] = mapped_column(index=True)
     requested_at: Mapped[datetime]

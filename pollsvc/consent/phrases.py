@@ -10,6 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+#: The languages whose words of leaving are all here. Not Portuguese, of which we know some.
+LANGUAGES = frozenset({"en", "de", "fr", "es", "it", "nl"})
+
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 _APOSTROPHE = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 _END = re.compile(r"(?<=[.!?;\u3002])\s+|\n+|\s[\u2022\u2013\u2014]\s")

@@ -73,7 +73,8 @@ def read_proof(session: Session, consent_id: uuid.UUID, now: datetime) -> dict[s
     text = next(
         (each.text for each in events if consent and each.text_id == consent.text_id), events[-1].text
     )
-    person = session.get(Subscriber, events[-1].subscriber_id) if consent else None
+    # Whoever has another consent is not erased when this one is forgotten.
+    person = session.get(Subscriber, events[-1].subscriber_id)
     site = session.get_one(Site, text.site_id)
     return {
         "schema_version": SCHEMA_VERSION,

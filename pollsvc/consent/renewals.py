@@ -6,8 +6,11 @@ address can be renewed by an answer, and so neither ends without one. A change o
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
+import structlog
+from cryptography.fernet import InvalidToken
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
@@ -27,6 +30,8 @@ from pollsvc.consent.states import note
 from pollsvc.consent.texts import who_asks
 from pollsvc.consent.tokens import new_token, token_hash
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
+
+log = structlog.get_logger("pollsvc")
 
 #: Mails in one step. The worker takes one step whenever it looks, so that sign-ups made meanwhile are not kept waiting.
 PACE = 100
@@ -110,22 +115,46 @@ def is_anybody_to_ask(session: Session) -> bool:
     )
 
 
-def ask_anew(session: Session, links: Links, *, days: int, now: datetime, most: int = PACE) -> int:
+def ask_anew(
+    session: Session,
+    links: Links,
+    *,
+    days: int,
+    now: datetime,
+    most: int = PACE,
+    passed: dict[uuid.UUID, uuid.UUID] | None = None,
+) -> int:
     """Send the mails that ask for a renewal, so many at the most.
 
     :param days: to answer in.
+    :param passed: the last consent of each text whose address no key opens: they stay due, and the next step begins behind.
     :returns: how many were written.
     """
-    sent = 0
+    sent, passed = 0, {} if passed is None else passed
     for text, material in changed_texts(session):
         due = to_be_asked(text, material).limit(most - sent)
+        if text.id in passed:
+            due = due.where(Consent.id > passed[text.id])
         locked = due.with_for_update(of=Consent, skip_locked=True).execution_options(populate_existing=True)
         for consent in session.scalars(locked).all():
+            if not _is_readable(consent):
+                log.warning("renewal unreadable")
+                passed[text.id] = consent.id
+                continue
             _send_renewal(session, links, consent, text, until=now + timedelta(days=days), now=now)
             sent += 1
         if sent >= most:
             break
     return sent
+
+
+def _is_readable(consent: Consent) -> bool:
+    """Load whom it is of. One whose address no key opens must not keep the others waiting."""
+    try:
+        _ = consent.subscriber
+    except InvalidToken:
+        return False
+    return True
 
 
 def _send_renewal(

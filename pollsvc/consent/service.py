@@ -18,6 +18,7 @@ from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
+    ConsentEvent,
     ConsentText,
     Kind,
     Mode,
@@ -88,6 +89,9 @@ def take_sign_up(
 def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
     """Confirm the request that a mail's link belongs to, once and in time.
 
+    Of several mails about the same consent each one's link works, and confirms what that mail showed. Not the link of a mail
+    from before the consent was ended: whoever asks anew gets another one.
+
     :returns: whether anything changed; the reader is told the same either way.
     """
     used = (
@@ -117,10 +121,24 @@ def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
         note(session, consent, Kind.RENEWED, text=text, method="mail_link", now=now, evidence=evidence)
         tell(session, links, consent, "consent.renewed", now)
         return True
-    # One that was taken back meanwhile, or asked for anew, is not what this link confirms.
-    if consent.state != State.PENDING or consent.request_id != confirmation.request_id:
+    request = _get_request(session, confirmation)
+    if consent.state != State.PENDING or request is None or _ended_since(session, request):
         return False
-    note(session, consent, Kind.CONFIRMED, text=text, method="mail_link", now=now, evidence=evidence)
+    evidence["requested_at"] = request.occurred_at.isoformat()
+    if taken_back_by := (request.evidence or {}).get("withdrawal_hash"):
+        evidence["withdrawal_hash"] = taken_back_by
+    note(
+        session,
+        consent,
+        Kind.CONFIRMED,
+        text=text,
+        method="mail_link",
+        now=now,
+        evidence=evidence,
+        origin=request.origin,
+        article_id=request.article_id,
+        is_suspect=request.is_suspect,
+    )
     welcome_back(session, consent.subscriber.email_hash)
     tell(session, links, consent, "consent.confirmed", now)
     return True
@@ -162,7 +180,11 @@ def drop_waiting(session: Session, consent: Consent, *, is_everything: bool = Fa
 
 
 def take_back(session: Session, links: Links, withdrawal_key: str, now: datetime) -> bool:
-    """End what a page's own sign-up came to: as easy as it was to give. Nobody else's consent can be met by it.
+    """End what a page's own sign-up came to: as easy as it was to give.
+
+    That is the sign-up while it waits, and the consent that stands on it: one that is pending stands on the newest sign-up
+    that was mailed, whoever made it, and so may be ended by that one's page; one that was confirmed stands on the sign-up
+    whose mail was answered, and no other page ends it.
 
     :returns: whether anything changed; the reader is told the same either way.
     """
@@ -235,6 +257,28 @@ def email_hash(keys: Keys, email: str) -> bytes:
 
 def _get_locked(session: Session, consent_id: uuid.UUID) -> Consent | None:
     return session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
+
+
+def _get_request(session: Session, confirmation: Confirmation) -> ConsentEvent | None:
+    """The sign-up that a link confirms."""
+    return session.scalar(
+        select(ConsentEvent).where(
+            ConsentEvent.consent_id == confirmation.consent_id,
+            ConsentEvent.kind == Kind.REQUESTED,
+            ConsentEvent.evidence["request_id"].as_string() == str(confirmation.request_id),
+        )
+    )
+
+
+def _ended_since(session: Session, request: ConsentEvent) -> bool:
+    """Whether the consent was ended after this request, and so after its link was made in the same step."""
+    # By number, which tells the order also where clocks do not.
+    ended = select(ConsentEvent.id).where(
+        ConsentEvent.consent_id == request.consent_id,
+        ConsentEvent.kind.in_([Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED]),
+        ConsentEvent.id > request.id,
+    )
+    return session.scalar(ended.limit(1)) is not None
 
 
 def _sound_origin(header: str | None) -> str | None:

@@ -32,7 +32,7 @@ from pollsvc.consent.receipts import FILE_NAME, write_receipt
 from pollsvc.consent.states import new_consent, note
 from pollsvc.consent.texts import who_asks
 from pollsvc.consent.tokens import new_token, token_hash
-from pollsvc.outbox.service import Letter, new_message_id, post_mail
+from pollsvc.outbox.service import Letter, drop_waiting_mails, new_message_id, post_mail
 
 #: How long a link that confirms works; after that the request's personal data is wiped.
 CONFIRM_WITHIN = timedelta(days=7)
@@ -184,8 +184,16 @@ def send_confirmation(
 ) -> None:
     """Write the mail whose link confirms a request, with its receipt, and the event that it was sent.
 
+    It takes the place of one about the same consent that still waits.
+
     :param method: how it was asked for.
     """
+    subject = f"subscriber:{consent.subscriber_id}"
+    # While the mail server is away several would wait, and leave at once.
+    earlier = select(Confirmation.message_id).where(
+        Confirmation.subscriber_id == consent.subscriber_id, Confirmation.consent_id == consent.id
+    )
+    drop_waiting_mails(session, "confirmation", subject=subject, message_ids=earlier)
     consent_text = consent.text
     token, message_id = new_token(), new_message_id(links.mail_host)
     session.add(
@@ -230,7 +238,6 @@ def send_confirmation(
         leave_url=links.leave(consent.id),
         attachments=({"name": FILE_NAME, "type": "application/json", "content": receipt},),
     )
-    subject = f"subscriber:{consent.subscriber_id}"
     post_mail(
         session,
         letter,

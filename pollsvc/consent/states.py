@@ -52,9 +52,14 @@ def apply(consent: Consent, event: ConsentEvent) -> bool:
     elif kind in (Kind.CONFIRMED, Kind.RENEWED, Kind.IMPORTED):
         consent.state, consent.confirmed_at, consent.valid_until = State.ACTIVE, at, None
         consent.text_id = event.text_id
+        seen = event.evidence or {}
         if kind == Kind.IMPORTED:
             _take_over(consent, event)
             consent.requested_at = at
+        elif kind == Kind.CONFIRMED and "request_id" in seen:
+            # Of several requests the one whose mail was answered, which need not be the newest.
+            _take_over(consent, event)
+            consent.requested_at = datetime.fromisoformat(seen["requested_at"])
     elif kind in (Kind.WITHDRAWN, Kind.SUPPRESSED):
         consent.state, consent.valid_until = State.WITHDRAWN, None
     elif kind == Kind.EXPIRED:

@@ -64,13 +64,14 @@ def publish_text(
     # Publishers wait for each other here, so that each finds the number before its own.
     site = lock_site(session, site_id)
     controller = facts["controller"] = facts.get("controller") or site.name
-    mode = mode or site.consent_mode
+    mode, locale = mode or site.consent_mode, locale or site.locale
     wording = Wording(
         body=body,
         purpose=purpose,
         controller=controller,
         withdrawal=facts.get("withdrawal"),
         mode=mode,
+        locale=locale,
         is_preticked=default_checked,
         is_required=is_required,
     )
@@ -80,7 +81,7 @@ def publish_text(
         site,
         purpose=purpose,
         mode=mode,
-        locale=locale or site.locale,
+        locale=locale,
         body=body,
         is_material=is_material,
         facts=facts,

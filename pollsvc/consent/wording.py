@@ -37,6 +37,7 @@ class Wording:
     controller: str
     withdrawal: str | None
     mode: str
+    locale: str
     is_preticked: bool = False
     is_required: bool = False
 
@@ -93,13 +94,29 @@ def _missing(text: Wording, sentences: Sequence[str]) -> Iterator[Broken]:
         yield Broken(
             "withdrawal_missing", "withdrawal", "The body must hold this sentence, word for word (Art. 7(3))."
         )
-    elif not text.withdrawal and not any(map(phrases.WITHDRAWAL.search, sentences)):
+    elif text.withdrawal and _is_read(text.locale) and not _says_how_to_leave(text.withdrawal):
+        yield Broken(
+            "withdrawal_missing",
+            "withdrawal",
+            "This must be the sentence that says that the reader may leave, and how (Art. 7(3)). If it is in another "
+            "language, give that as locale.",
+        )
+    elif not text.withdrawal and not _says_how_to_leave(text.body):
         yield Broken(
             "withdrawal_missing",
             "body",
             "The text must say that the reader may leave, and how, before agreeing (Art. 7(3)). In a language that we do "
             "not read, give that sentence as withdrawal.",
         )
+
+
+def _is_read(locale: str) -> bool:
+    """Whether the rules know the words of a language, such as ``en`` or ``de-AT``."""
+    return re.split("[-_]", locale.casefold())[0] in phrases.LANGUAGES
+
+
+def _says_how_to_leave(text: str) -> bool:
+    return any(map(phrases.WITHDRAWAL.search, phrases.plain_sentences(text)))
 
 
 def _is_conditional(sentence: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,7 @@ MOST_MAILS = 20
 WITHIN = timedelta(minutes=10)
 #: Any number, the same in every process: PostgreSQL's advisory locks of desks.
 _DESK_LOCKS = 7077557
+_LEAST, _GREATEST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,14 @@ class Desk:
 
 
 def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetime) -> None:
-    """Write a mail with links to a report and its article, and nothing that its reader wrote.
+    """Write a mail with a link to a report, and nothing that its reader wrote: not even the article's address.
 
     A report marked suspect is told of too: what comes by the plain form always is. The subject says so.
     """
     site = correction.article.site
     if not site.desk_email:
         return
-    # By the day, so that counting reads few rows.
-    lane = f"mail desk:{site.id} {now:%Y-%m-%d}"
-    room = _room(session, lane, now)
+    room = _room(session, site.id, now)
     if room < 1:
         return
     letter = Letter(
@@ -51,7 +51,6 @@ def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetim
         sender=site.name,
         params={
             "reference": correction.reference,
-            "article_url": correction.article_url,
             "desk_url": f"{desk.public_url}/v1/corrections/{correction.id}",
             "list_url": f"{desk.public_url}/v1/corrections?status=new" if room == 1 else None,
             "is_suspect": correction.is_suspect,
@@ -63,16 +62,23 @@ def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetim
         subject=f"correction:{correction.id}",
         delivery_key=f"desk {correction.id}",
         message_id=new_message_id(desk.mail_host),
-        lane=lane,
+        # One of its own: a mail that its server refuses for now holds no other. By it the site's mails are counted.
+        lane=_lane(site.id, correction.id),
         now=now,
     )
 
 
-def _room(session: Session, lane: str, now: datetime) -> int:
+def _room(session: Session, site_id: uuid.UUID, now: datetime) -> int:
     """How many more mails may go to a desk now. Told one after the other: the last mail says that it is the last."""
     if session.get_bind().dialect.name == "postgresql":
-        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:lane))")
-        session.execute(lock, {"space": _DESK_LOCKS, "lane": lane})
-    newest = select(OutboxMessage.created_at).where(OutboxMessage.lane == lane)
-    sent = session.scalars(newest.order_by(OutboxMessage.id.desc()).limit(MOST_MAILS)).all()
+        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:site))")
+        session.execute(lock, {"space": _DESK_LOCKS, "site": str(site_id)})
+    # Ids of reports rise with time, so the newest lanes are the last ones, and counting reads few rows.
+    theirs = OutboxMessage.lane.between(_lane(site_id, _LEAST), _lane(site_id, _GREATEST))
+    newest = select(OutboxMessage.created_at).where(theirs).order_by(OutboxMessage.lane.desc())
+    sent = session.scalars(newest.limit(MOST_MAILS)).all()
     return MOST_MAILS - sum(each > now - WITHIN for each in sent)
+
+
+def _lane(site_id: uuid.UUID, correction_id: uuid.UUID) -> str:
+    return f"mail desk:{site_id} {correction_id}"

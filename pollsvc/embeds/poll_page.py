@@ -11,6 +11,7 @@ from flask import Response, make_response, redirect, render_template, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.consent.models import Mode
 from pollsvc.embeds.identity import FIELD, Reader, remember
 from pollsvc.embeds.plain_forms import NO_CHOICE, PlainForm
 from pollsvc.embeds.receipts import issue_receipt, read_receipt
@@ -155,7 +156,11 @@ class PollPage:
 
     def _retry(self, vote: Vote) -> dict[str, Any] | None:
         """The sign-up once more, where its address was not taken; the receipt keeps the vote on the page."""
-        if not (vote.sign_up and vote.sign_up.error and self.poll.consent_text):
+        text = self.poll.consent_text
+        # An account's token comes by no form, however often it is sent.
+        if text is None or text.mode == Mode.SOFT_OPT_IN:
+            return None
+        if not (vote.sign_up and vote.sign_up.error):
             return None
         hidden = {"receipt": self._receipt(vote), "form_token": _new_form_token()}
         return {"action": self.address, "hidden": hidden, **asdict(vote.sign_up)}

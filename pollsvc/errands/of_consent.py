@@ -7,6 +7,8 @@ import uuid
 from datetime import datetime
 
 import structlog
+from cryptography.fernet import InvalidToken
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
@@ -27,14 +29,22 @@ def sign_ups(desk: Desk) -> Errand:
     """Decide what readers signed up for. One at a time, so that each is decided alone."""
 
     def is_due(session: Session, now: datetime) -> bool:
-        return session.scalars(due_sign_ups(now).limit(1)).first() is not None
+        return session.scalar(due_sign_ups(now).with_only_columns(SignUp.id).limit(1)) is not None
 
     def act(session: Session, now: datetime) -> bool:
         # Any of the first, so that several workers seldom meet.
         waiting = session.scalars(due_sign_ups(now).with_only_columns(SignUp.id).limit(16)).all()
         if not waiting:
             return False
-        outcome = process_sign_up(session, desk, random.choice(waiting), now)  # noqa: S311 (no secret)
+        chosen = random.choice(waiting)  # noqa: S311 (no secret)
+        try:
+            outcome = process_sign_up(session, desk, chosen, now)
+        except InvalidToken:
+            # None of our keys opens it: it is looked at again later, and keeps no other waiting.
+            session.rollback()
+            session.execute(update(SignUp).where(SignUp.id == chosen).values(available_at=now + HOUR))
+            log.warning("sign-up unreadable")
+            return True
         if outcome:
             log.info("sign-up decided", outcome=outcome)
         return True
@@ -87,6 +97,7 @@ def renewals(settings: Settings, links: Links) -> Errand:
     """Ask those anew whose text changed in substance; some whenever the worker looks."""
     # Finding that nobody is left to ask reads every consent of the site: not done again at each look.
     asked: dict[tuple[uuid.UUID, ...], datetime] = {}
+    passed: dict[uuid.UUID, uuid.UUID] = {}
 
     def is_due(session: Session, now: datetime) -> bool:
         changed = tuple(text.id for text, _ in changed_texts(session))
@@ -99,8 +110,14 @@ def renewals(settings: Settings, links: Links) -> Errand:
         return False
 
     def act(session: Session, now: datetime) -> bool:
-        sent = ask_anew(session, links, days=settings.renewal_days, now=now)
+        before = dict(passed)
+        sent = ask_anew(session, links, days=settings.renewal_days, now=now, passed=passed)
         log.info("renewals written", count=sent)
+        if passed and passed == before and not sent:
+            # Only those are left whose address no key opens: they are looked at again later.
+            passed.clear()
+            asked.clear()
+            asked[tuple(text.id for text, _ in changed_texts(session))] = now
         return False
 
     return Errand("renewals", is_due, act)

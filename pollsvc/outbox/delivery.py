@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from cryptography.fernet import InvalidToken
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, defer
 
 from pollsvc.outbox.acknowledging import note_acknowledged, note_refused
 from pollsvc.outbox.models import OutboxAttempt, OutboxMessage, WebhookEndpoint
@@ -25,6 +26,8 @@ MOST_ATTEMPTS = 28
 TEST = "webhook.test"
 #: Why an attempt has no answer.
 LOST = "The worker ended before the answer came."
+#: Why what is delivered is not known.
+UNREADABLE = "None of POLLSVC_ENCRYPTION_KEYS opens it."
 
 
 class DeliveryFailed(Exception):
@@ -33,11 +36,14 @@ class DeliveryFailed(Exception):
     :param reason: why, for the newsroom. Never with an address or a text in it: servers quote both.
     :param status: the SMTP or HTTP status, where one was answered.
     :param is_final: whether it is of no use to try again.
+    :param is_ours: whether it failed on our side, so that it says nothing of who was to get it.
     """
 
-    def __init__(self, reason: str, *, status: int | None = None, is_final: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, status: int | None = None, is_final: bool = False, is_ours: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.status, self.is_final = reason, status, is_final
+        self.reason, self.status, self.is_final, self.is_ours = reason, status, is_final, is_ours
 
 
 class Transport(Protocol):
@@ -83,6 +89,7 @@ def claim(
     """
     due = (
         select(OutboxMessage)
+        .options(defer(OutboxMessage.payload))
         .where(*_due(now, channel, busy))
         .order_by(OutboxMessage.available_at, OutboxMessage.id)
         .limit(1)
@@ -92,16 +99,27 @@ def claim(
     while (message := session.scalar(due)) is not None:
         if message.lease is not None:
             _note_lost(session, message)
-        if message.attempts < MOST_ATTEMPTS:
+        is_readable = _is_readable(message)
+        if is_readable and message.attempts < MOST_ATTEMPTS:
             # Counted before the attempt, so that a message which kills its worker is given up too.
             message.lease, message.leased_until = lease, now + LEASE
             message.attempts += 1
             session.flush()
             return message
-        message.state, message.reason, message.settled_at = "dead", LOST, now
+        reason = LOST if is_readable else UNREADABLE
+        message.state, message.reason, message.settled_at = "dead", reason, now
         message.lease = message.leased_until = None
         session.flush()
     return None
+
+
+def _is_readable(message: OutboxMessage) -> bool:
+    """Load what is delivered. One that no key opens must not keep the others waiting."""
+    try:
+        _ = message.payload
+    except InvalidToken:
+        return False
+    return True
 
 
 def _note_lost(session: Session, message: OutboxMessage) -> None:
@@ -204,7 +222,7 @@ def settle(
         return outcome
     if failure is None:
         note_acknowledged(session, message, now)
-    else:
+    elif not failure.is_ours:
         note_refused(session, message.endpoint_id, failure.reason, failure.status, now)
     return outcome
 

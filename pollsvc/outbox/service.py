@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Select, delete, insert, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 from uuid_utils.compat import uuid7
 
 from pollsvc.db import insert_into
@@ -94,6 +94,23 @@ def post_mail(
     session.execute(row.on_conflict_do_nothing(index_elements=["delivery_key"]))
 
 
+def drop_waiting_mails(session: Session, kind: str, *, subject: str, message_ids: Select[str]) -> None:
+    """Delete those mails of a kind that nobody has delivered, or is delivering.
+
+    :param subject: whom or what they are about.
+    :param message_ids: selects their Message-IDs, and perhaps others.
+    """
+    waiting = delete(OutboxMessage).where(
+        OutboxMessage.subject == subject,
+        OutboxMessage.channel == "mail",
+        OutboxMessage.kind == kind,
+        OutboxMessage.state == "pending",
+        OutboxMessage.lease.is_(None),
+        OutboxMessage.message_id.in_(message_ids),
+    )
+    session.execute(waiting.execution_options(synchronize_session=False))
+
+
 def announce(
     session: Session,
     kind: str,
@@ -170,8 +187,8 @@ EVENT_KINDS = (
 
 
 def list_messages(state: str | None = None, channel: str | None = None) -> Select[OutboxMessage]:
-    """The outbox, or a part of it."""
-    messages = select(OutboxMessage)
+    """The outbox, or a part of it. Not what is delivered: one that no key opens must not hide the others."""
+    messages = select(OutboxMessage).options(defer(OutboxMessage.payload))
     if state:
         messages = messages.where(OutboxMessage.state == state)
     if channel:
@@ -180,7 +197,7 @@ def list_messages(state: str | None = None, channel: str | None = None) -> Selec
 
 
 def get_message(session: Session, number: int, *, for_update: bool = False) -> OutboxMessage:
-    """The message of this number.
+    """The message of this number, without what is delivered, which perhaps no key opens.
 
     :param for_update: whether it is to change; then it is as it stands now, and nobody else changes it meanwhile.
     :raises MessageNotFound: if there is none.
@@ -188,7 +205,11 @@ def get_message(session: Session, number: int, *, for_update: bool = False) -> O
     message = None
     if number <= HIGHEST:
         message = session.get(
-            OutboxMessage, number, with_for_update=for_update or None, populate_existing=for_update
+            OutboxMessage,
+            number,
+            options=[defer(OutboxMessage.payload)],
+            with_for_update=for_update or None,
+            populate_existing=for_update,
         )
     if message is None:
         raise MessageNotFound
@@ -202,8 +223,9 @@ def replay_message(session: Session, number: int, *, actor: str, now: datetime) 
     :raises NotDead: if it was not given up.
     """
     message = get_message(session, number, for_update=True)
+    is_kept = select(OutboxMessage.payload.is_not(None)).where(OutboxMessage.id == number)
     # An event's message has no payload: it is made from the event.
-    if message.state != "dead" or (message.payload is None and message.event_id is None):
+    if message.state != "dead" or (message.event_id is None and not session.scalar(is_kept)):
         raise NotDead
     message.state, message.attempts, message.available_at = "pending", 0, now
     message.reason = message.settled_at = message.lease = message.leased_until = None

@@ -76,10 +76,10 @@ class WebhookTransport:
             endpoint = session.get(WebhookEndpoint, message.endpoint_id)
             event = session.get(OutboxEvent, message.event_id)
             if endpoint is None or endpoint.removed_at is not None:
-                raise DeliveryFailed("The endpoint was removed.", is_final=True)
+                raise DeliveryFailed("The endpoint was removed.", is_final=True, is_ours=True)
             if event is None:
                 # Whom it was about was forgotten since it was claimed, and its message with it.
-                raise DeliveryFailed("The event was erased.", is_final=True)
+                raise DeliveryFailed("The event was erased.", is_final=True, is_ours=True)
             return pack(endpoint, event, now)
 
 

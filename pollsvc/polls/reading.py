@@ -28,6 +28,7 @@ _DESCRIPTIONS = (
         _TEXT.c.body.label("text_body"),
         _TEXT.c.privacy_url,
         _TEXT.c.terms_url,
+        _TEXT.c.mode,
     )
     .outerjoin(_TEXT, _TEXT.c.id == _POLL.c.consent_text_id)
     .where(_POLL.c.id.in_(_IDS))
@@ -56,6 +57,7 @@ class ShownText:
     body: str
     privacy_url: str | None
     terms_url: str | None
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ def _read(
     row: Row[Any], article_urls: list[str], standing: Standing, now: datetime, *, has_voted: bool
 ) -> PollReading:
     course, tally = standing.course, standing.tally
-    text = ShownText(row.text_id, row.text_body, row.privacy_url, row.terms_url) if row.text_id else None
+    text = None
+    if row.text_id:
+        text = ShownText(row.text_id, row.text_body, row.privacy_url, row.terms_url, row.mode)
     return PollReading(
         id=row.id,
         question=row.question,

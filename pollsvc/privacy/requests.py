@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.consent.addresses import lock_address, permit_mail, when_permitted
 from pollsvc.consent.links import DATA_WITHIN, Links
-from pollsvc.consent.models import Consent, Subscriber
+from pollsvc.consent.models import Consent, Reason, Subscriber, Suppression
 from pollsvc.corrections.models import Correction
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
 from pollsvc.privacy.models import DataRequest
@@ -25,7 +25,7 @@ class Answer(StrEnum):
 
     MAILED = "mailed"
     DEFERRED = "deferred"
-    #: Nothing is kept about the address, so that nothing is sent to it.
+    #: Nothing is kept about the address, or nothing is sent to it any more.
     UNKNOWN = "unknown"
     #: Another request for the same address waits already.
     REPEATED = "repeated"
@@ -39,6 +39,8 @@ class _Mailbox:
     subject: str
     site: Site
     locale: str
+    #: The newest consent, to be left by the mail; None for who only sent a correction.
+    consent_id: uuid.UUID | None = None
 
 
 def ask_for_link(session: Session, email_hash: bytes, now: datetime) -> None:
@@ -76,6 +78,10 @@ def answer_request(session: Session, links: Links, request_id: uuid.UUID, now: d
 
 
 def _decide(session: Session, links: Links, request: DataRequest, now: datetime) -> Answer:
+    suppression = session.get(Suppression, request.email_hash)
+    # Whoever asks for the link, nobody can tell: others could have mail sent to whom nothing is sent.
+    if suppression is not None and suppression.reason != Reason.WITHDRAWN:
+        return Answer.UNKNOWN
     mailbox = next(_mailboxes(session, request.email_hash), None)
     if mailbox is None:
         return Answer.UNKNOWN
@@ -93,6 +99,7 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
         .where(DataRequest.email_hash == request.email_hash, DataRequest.id != request.id)
         .execution_options(synchronize_session=False)
     )
+    leave_url = links.leave(mailbox.consent_id) if mailbox.consent_id else None
     letter = Letter(
         template="data_link",
         to=mailbox.email,
@@ -102,7 +109,9 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
             "site_name": mailbox.site.name,
             "data_url": links.data(request.email_hash, now),
             "days": DATA_WITHIN.days,
+            "leave_url": leave_url,
         },
+        leave_url=leave_url,
     )
     post_mail(
         session,
@@ -127,7 +136,7 @@ def _mailboxes(session: Session, email_hash: bytes) -> Iterator[_Mailbox]:
     if consent:
         site = session.get_one(Site, consent.site_id)
         subject = f"subscriber:{consent.subscriber_id}"
-        yield _Mailbox(consent.subscriber.email, subject, site, consent.text.locale)
+        yield _Mailbox(consent.subscriber.email, subject, site, consent.text.locale, consent.id)
     correction = session.scalar(
         select(Correction).where(Correction.email_hash == email_hash).order_by(Correction.id.desc()).limit(1)
     )

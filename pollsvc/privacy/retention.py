@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pollsvc.config import Settings
 from pollsvc.consent.addresses import lock_address
+from pollsvc.consent.expiry import unconfirmed_since
 from pollsvc.consent.models import Confirmation, Consent, MailPermit, Reason, SignUp, State, Subscriber
 from pollsvc.consent.signing_up import CONFIRM_WITHIN
 from pollsvc.corrections.models import Correction
-from pollsvc.outbox.models import OutboxEvent, OutboxMessage
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookEndpoint
 from pollsvc.privacy.models import DataRequest
 from pollsvc.privacy.service import forget_subscriber, forget_writer, leave_over
 from pollsvc.privacy.suppressions import suppress
@@ -24,6 +25,8 @@ from pollsvc.privacy.suppressions import suppress
 #: What waits longer than this to be decided, never will be.
 _STUCK = CONFIRM_WITHIN
 _DAY = timedelta(days=1)
+#: Why a webhook was given up.
+_PAUSED = "Its endpoint was paused for longer than it is kept."
 #: Rows that one step deletes.
 _STEP = 500
 
@@ -35,14 +38,22 @@ class Clock:
     :param kind: what is kept.
     :param begins: what its time counts from.
     :param running: ``id`` and ``since`` of each row whose clock runs.
-    :param wipe: forgets the rows with these ids; those of one step.
-    :param step: how many rows that are.
     """
 
     kind: str
     begins: str
     keep: timedelta
     running: Select[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Heeded(Clock):
+    """A clock that :func:`wipe_next` heeds.
+
+    :param wipe: forgets the rows with these ids; those of one step.
+    :param step: how many rows that are.
+    """
+
     wipe: Callable[[Session, Sequence[Any], datetime], None]
     step: int = _STEP
 
@@ -70,18 +81,40 @@ class Reading:
     delay: timedelta
 
 
-def all_clocks(settings: Settings) -> tuple[Clock, ...]:
-    """Every clock of an installation."""
+def consent_clocks() -> tuple[Clock, ...]:
+    """Those that errands of :mod:`pollsvc.consent.expiry` heed: here they are only read."""
+    return (
+        Clock("sign-ups that nobody confirmed", "asked or mailed", CONFIRM_WITHIN, unconfirmed_since()),
+        Clock(
+            "consents that nobody renewed",
+            "to be renewed",
+            timedelta(),
+            _rows(Consent.id, Consent.valid_until).where(
+                Consent.state == State.ACTIVE, Consent.valid_until.is_not(None)
+            ),
+        ),
+    )
+
+
+def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
+    """Every clock of an installation that the worker heeds by :func:`wipe_next`."""
     mail = timedelta(days=settings.retain_mail_days)
     return (
-        Clock(
+        Heeded(
+            "webhooks that wait for a paused endpoint",
+            "written, or the endpoint paused",
+            mail,
+            _held_back(),
+            _give_up,
+        ),
+        Heeded(
             "mails and webhooks, with their attempts",
             "delivered or given up",
             mail,
             _rows(OutboxMessage.id, OutboxMessage.settled_at).where(OutboxMessage.state != "pending"),
             _deleting(OutboxMessage.id),
         ),
-        Clock(
+        Heeded(
             "events for webhooks",
             "happened, and every delivery forgotten",
             mail,
@@ -91,35 +124,35 @@ def all_clocks(settings: Settings) -> tuple[Clock, ...]:
             ),
             _deleting(OutboxEvent.id),
         ),
-        Clock(
+        Heeded(
             "links that confirm",
             "expired",
             _DAY,
             _rows(Confirmation.token_hash, Confirmation.expires_at),
             _deleting(Confirmation.token_hash),
         ),
-        Clock(
+        Heeded(
             "counts of mails to an address",
             "mailed",
             _DAY,
             select(MailPermit.permitted_at.label("id"), MailPermit.permitted_at.label("since")),
             _deleting(MailPermit.permitted_at),
         ),
-        Clock(
+        Heeded(
             "sign-ups not looked at",
             "arrived",
             _STUCK,
-            _rows(SignUp.id, SignUp.occurred_at),
+            _rows(SignUp.id, SignUp.available_at),
             _deleting(SignUp.id),
         ),
-        Clock(
+        Heeded(
             "links asked for",
             "arrived",
             _STUCK,
             _rows(DataRequest.id, DataRequest.requested_at),
             _deleting(DataRequest.id),
         ),
-        Clock(
+        Heeded(
             "what readers wrote in corrections",
             "decided",
             timedelta(days=settings.retain_correction_days),
@@ -129,7 +162,7 @@ def all_clocks(settings: Settings) -> tuple[Clock, ...]:
             _forget_writers,
             step=20,
         ),
-        Clock(
+        Heeded(
             "addresses beside their proof",
             "the last consent ended",
             timedelta(days=settings.retain_proof_days),
@@ -140,7 +173,7 @@ def all_clocks(settings: Settings) -> tuple[Clock, ...]:
     )
 
 
-def wipe_next(session: Session, clocks: Iterable[Clock], now: datetime) -> bool:
+def wipe_next(session: Session, clocks: Iterable[Heeded], now: datetime) -> bool:
     """Forget some rows whose time is over.
 
     :returns: whether there were any.
@@ -152,7 +185,7 @@ def wipe_next(session: Session, clocks: Iterable[Clock], now: datetime) -> bool:
     return False
 
 
-def is_any_over(session: Session, clocks: Iterable[Clock], now: datetime) -> bool:
+def is_any_over(session: Session, clocks: Iterable[Heeded], now: datetime) -> bool:
     """Whether there is anything to forget."""
     return any(clock.due(session, now) for clock in clocks)
 
@@ -173,7 +206,7 @@ def _read(session: Session, clock: Clock, now: datetime) -> Reading:
 
 
 def _rows(
-    identity: InstrumentedAttribute[Any], since: InstrumentedAttribute[Any]
+    identity: InstrumentedAttribute[Any], since: ColumnElement[Any] | InstrumentedAttribute[Any]
 ) -> Select[*tuple[Any, ...]]:
     return select(identity.label("id"), since.label("since"))
 
@@ -185,6 +218,39 @@ def _deleting(identity: InstrumentedAttribute[Any]) -> Callable[[Session, Sequen
         session.execute(delete(model).where(identity.in_(ids)).execution_options(synchronize_session=False))
 
     return wipe
+
+
+def _held_back() -> Select[*tuple[Any, ...]]:
+    """What waits for an endpoint that is paused, and would for ever. Not what is being delivered, as a test may be."""
+    is_newer = OutboxMessage.created_at > WebhookEndpoint.paused_at
+    return (
+        _rows(OutboxMessage.id, case((is_newer, OutboxMessage.created_at), else_=WebhookEndpoint.paused_at))
+        .join(WebhookEndpoint, WebhookEndpoint.id == OutboxMessage.endpoint_id)
+        .where(
+            WebhookEndpoint.state == "paused",
+            OutboxMessage.state == "pending",
+            OutboxMessage.lease.is_(None),
+        )
+    )
+
+
+def _give_up(session: Session, ids: Sequence[int], now: datetime) -> None:
+    """Let go what waited. It is forgotten as everything that was given up is; what did not arrive is still reported."""
+    # Locked: what waits for one that is resumed at this moment is sent.
+    paused = session.scalars(
+        select(WebhookEndpoint.id)
+        .where(WebhookEndpoint.state == "paused")
+        .order_by(WebhookEndpoint.id)
+        .with_for_update(read=True)
+    ).all()
+    held_back = update(OutboxMessage).where(
+        OutboxMessage.id.in_(ids),
+        OutboxMessage.endpoint_id.in_(paused),
+        OutboxMessage.state == "pending",
+        OutboxMessage.lease.is_(None),
+    )
+    dead = held_back.values(state="dead", reason=_PAUSED, settled_at=now)
+    session.execute(dead.execution_options(synchronize_session=False))
 
 
 def _forget_writers(session: Session, ids: Sequence[uuid.UUID], now: datetime) -> None:

@@ -88,7 +88,8 @@ def forget_subscriber(
     consents = session.scalars(
         theirs.with_for_update(of=Consent).execution_options(populate_existing=True)
     ).all()
-    # Only now: what whoever had a consent locked wrote about it is there to be found.
+    # Only now: what whoever had a consent locked wrote about it is there to be found, and links among it.
+    session.execute(links.execution_options(synchronize_session=False))
     message_ids = forget_subject(session, f"subscriber:{subscriber_id}")
     for consent in consents:
         note(session, consent, Kind.ERASED, text=consent.text, method=method, now=now, actor=actor)

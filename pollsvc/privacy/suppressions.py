@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import lock_address
@@ -12,6 +12,7 @@ from pollsvc.consent.handing_over import hand_over
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import Consent, Kind, Reason, State, Subscriber, Suppression
 from pollsvc.consent.states import note
+from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
 
@@ -53,12 +54,25 @@ def suppress_address(session: Session, links: Links, email_hash: bytes, *, actor
             announce(
                 session, "consent.withdrawn", site_id=consent.site_id, subject=subject, data=data, now=now
             )
+    _drop_waiting_mails(session, email_hash)
     is_new = suppress(session, email_hash, Reason.OBJECTED, now)
     if not (is_new or ended):
         return False
     detail = {"consents": len(ended)}
     record(session, actor=actor, action="address.suppressed", subject=("address", ""), now=now, detail=detail)
     return True
+
+
+def _drop_waiting_mails(session: Session, email_hash: bytes) -> None:
+    """Delete what was written to an address and has not left."""
+    person = select(Subscriber.id).where(Subscriber.email_hash == email_hash)
+    for subscriber_id in session.scalars(person):
+        waiting = delete(OutboxMessage).where(
+            OutboxMessage.subject == f"subscriber:{subscriber_id}",
+            OutboxMessage.channel == "mail",
+            OutboxMessage.state == "pending",
+        )
+        session.execute(waiting.execution_options(synchronize_session=False))
 
 
 def find_suppression(session: Session, email_hash: bytes, *, actor: str, now: datetime) -> Suppression | None:

@@ -27,6 +27,9 @@ def nothing_refused(session: Session) -> Iterator[sa.Connection]:
     )
     triggers = [tuple(row) for row in kept]
     session.commit()
+    # Where tests before left several connections, the pool would hand out another one after the rollback.
+    session.connection().engine.dispose()
+    session.rollback()
     # Foreign keys are switched outside of a transaction only, and ours begin with the first statement.
     raw = cast(Any, session.connection().connection.driver_connection)
     session.rollback()

@@ -18,6 +18,7 @@ from pollsvc.config import Settings
 from pollsvc.consent.chain import (
     FIELDS,
     START,
+    TEXT_FIELDS,
     canonical,
     has_unsealed,
     seal_events,
@@ -71,8 +72,12 @@ class TestSealEvents:
     ) -> None:
         before = START
         for position, event_id in enumerate(sealed, start=1):
-            columns = select(*ConsentEvent.__table__.columns).where(ConsentEvent.id == event_id)
-            expected = seal_hash(before, session.execute(columns).mappings().one())
+            event = session.get_one(ConsentEvent, event_id)
+            expected = seal_hash(
+                before,
+                {name: getattr(event, name) for name in FIELDS}
+                | {f"of_text_{name}": getattr(event.text, name) for name in TEXT_FIELDS},
+            )
             seal = session.get_one(ConsentSeal, position)
             assert seal.hash == expected
             before = expected
@@ -174,7 +179,8 @@ class TestSealEvents:
 
 class TestCanonical:
     def test_is_written_in_one_way(self, text: ConsentText) -> None:
-        event = dict.fromkeys(FIELDS) | {
+        event = dict.fromkeys([*FIELDS, *(f"of_text_{name}" for name in TEXT_FIELDS)]) | {
+            "of_text_mode": "explicit",
             "id": uuid.UUID(int=1),
             "text_hash": b"\x01\xff",
             "evidence": {"b": "ü", "a": True},
@@ -189,6 +195,7 @@ class TestCanonical:
         assert '"id":"00000000-0000-0000-0000-000000000001"' in written
         assert '"occurred_at":"2026-03-01T08:00:00.000000+00:00"' in written
         assert '"text_hash":"01ff"' in written
+        assert '"mode":"explicit"' in written
 
     def test_covers_every_column(self) -> None:
         # A column that comes later belongs to a form of its own: the seals made before do not know it.
@@ -233,7 +240,7 @@ class TestVerifyChain:
         verdict = verify_chain(session, now)
 
         assert (verdict.bad_position, verdict.sealed) == (position, position - 1)
-        assert verdict.fault == "its event was changed, reordered or put in"
+        assert verdict.fault == "its event, or what its text asks for, was changed, reordered or put in"
 
     def test_time_moved_by_a_microsecond_is_named(
         self, session: Session, sealed: list[uuid.UUID], now: datetime
@@ -324,6 +331,15 @@ class TestVerifyChain:
         verdict = verify_chain(session, now)
 
         assert (verdict.bad_position, verdict.fault) == (1, "the text that was shown was changed")
+
+    def test_what_a_text_asks_for_cannot_be_changed_unseen(
+        self, session: Session, sealed: list[uuid.UUID], now: datetime
+    ) -> None:
+        with nothing_refused(session) as connection:
+            connection.exec_driver_sql("UPDATE consent_text SET mode = 'notice_only'")
+        session.expire_all()
+
+        assert verify_chain(session, now).bad_position == 1
 
     def test_walk_goes_page_by_page(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -16,15 +17,27 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.consent import tokens
 from pollsvc.consent.addresses import MAIL_PAUSE, MAILS_A_DAY
-from pollsvc.consent.models import Confirmation, ConsentText, MailPermit, State, Subscriber
+from pollsvc.consent.models import (
+    Confirmation,
+    ConsentEvent,
+    ConsentText,
+    Kind,
+    MailPermit,
+    SignUp,
+    State,
+    Subscriber,
+)
+from pollsvc.consent.rebuilding import find_differences
 from pollsvc.consent.signing_up import (
     CONFIRM_WITHIN,
     Outcome,
     due_sign_ups,
     process_sign_up,
 )
+from pollsvc.consent.states import note
 from pollsvc.keys import Keys
-from pollsvc.outbox.models import OutboxEvent
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage
+from tests.conftest import NOW
 from tests.consent.readers import DAY, EMAIL, KEY, MINUTE, OTHER_KEY, Newsletter
 from tests.consent.stored import tables_with
 from tests.factories import make_consent_text, make_site
@@ -82,11 +95,11 @@ class TestSignUp:
         self, newsletter: Newsletter, before: Begin, outcome: Outcome, mails: int
     ) -> None:
         before(newsletter)
-        mailed = len(newsletter.letters())
+        mailed = newsletter.happened().count("confirmation_sent")
 
         assert newsletter.sign_up() == outcome
 
-        assert len(newsletter.letters()) - mailed == mails
+        assert newsletter.happened().count("confirmation_sent") - mailed == mails
 
     def test_to_a_text_of_the_first_release_is_mailed_in_the_site_s_name(
         self, newsletter: Newsletter
@@ -371,16 +384,96 @@ class TestConfirmation:
 
     def test_of_one_taken_back_does_not_confirm_the_next(self, newsletter: Newsletter) -> None:
         newsletter.sign_up(key=KEY)
+        (first,) = newsletter.tokens()
         newsletter.take_back(KEY)
         newsletter.pass_time(MAIL_PAUSE)
         newsletter.sign_up()
-        first, second = newsletter.tokens()
+        second = newsletter.tokens()[-1]
 
         assert not newsletter.confirm(first)
         assert newsletter.consent().state == State.PENDING
 
         assert newsletter.confirm(second)
         assert newsletter.consent().state == State.ACTIVE
+
+    @pytest.mark.parametrize("pressed", [0, 1], ids=["earlier", "later"])
+    def test_of_two_mails_is_of_what_the_pressed_one_showed(
+        self, newsletter: Newsletter, pressed: int
+    ) -> None:
+        """A mail that came later, whoever asked for it, does not make the earlier one's link a lie."""
+        newer = make_consent_text(
+            newsletter.session, site=newsletter.session.get_one(Site, newsletter.text.site_id)
+        )
+        asked = [newsletter.now, newsletter.now + MAIL_PAUSE]
+        texts, keys_of = [newsletter.text, newer], [KEY, OTHER_KEY]
+        links, requests = [], []
+        for number in (0, 1):
+            newsletter.now = asked[number]
+            article = f"https://news.example/{number}"
+            newsletter.sign_up(key=keys_of[number], text=texts[number], article_url=article)
+            links.append(newsletter.tokens()[-1])
+            requests.append(newsletter.consent().request_id)
+        newsletter.pass_time(MINUTE)
+
+        assert newsletter.confirm(links[pressed])
+        assert not newsletter.confirm(links[1 - pressed])
+
+        consent = newsletter.consent()
+        assert (consent.state, consent.text_id) == (State.ACTIVE, texts[pressed].id)
+        assert (consent.article_url, consent.request_id) == (
+            f"https://news.example/{pressed}",
+            requests[pressed],
+        )
+        assert (consent.requested_at, consent.confirmed_at) == (asked[pressed], newsletter.now)
+        confirmed = newsletter.session.scalars(
+            select(ConsentEvent).where(ConsentEvent.kind == "confirmed")
+        ).one()
+        assert (confirmed.text_id, confirmed.article_id) == (consent.text_id, consent.article_id)
+        assert confirmed.origin == "https://news.example"
+        assert (confirmed.evidence or {})["withdrawal_hash"] == tokens.token_hash(keys_of[pressed]).hex()
+        assert list(find_differences(newsletter.session)) == []
+        assert not newsletter.take_back(keys_of[1 - pressed])
+        assert newsletter.take_back(keys_of[pressed])
+
+    def test_is_suspect_as_its_own_request_was(self, newsletter: Newsletter, session: Session) -> None:
+        newsletter.sign_up()
+        (first,) = newsletter.tokens()
+        newsletter.pass_time(MAIL_PAUSE)
+        later = newsletter.take()
+        session.execute(sa.update(SignUp).values(is_suspect=True))
+        session.commit()
+        newsletter.decide(later)
+        assert newsletter.consent().is_suspect
+
+        newsletter.confirm(first)
+
+        assert not newsletter.consent().is_suspect
+        assert list(find_differences(session)) == []
+
+    @pytest.mark.parametrize("kind", [Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED])
+    def test_from_before_an_end_does_not_confirm_what_was_asked_for_since(
+        self, newsletter: Newsletter, kind: Kind
+    ) -> None:
+        newsletter.activate()
+        newsletter.leave(newsletter.consent())
+        newsletter.pass_time(MAIL_PAUSE)
+        newsletter.sign_up()
+        before = newsletter.tokens()[-1]
+        note(
+            newsletter.session,
+            newsletter.consent(),
+            kind,
+            text=newsletter.text,
+            method="x",
+            now=newsletter.now,
+        )
+        newsletter.pass_time(MAIL_PAUSE)
+        newsletter.sign_up()
+
+        assert not newsletter.confirm(before)
+        assert newsletter.consent().state == State.PENDING
+
+        assert newsletter.confirm(newsletter.tokens()[-1])
 
     def test_once_left_does_not_come_back_by_the_old_link(self, newsletter: Newsletter) -> None:
         consent = newsletter.activate()
@@ -412,6 +505,56 @@ class TestConfirmation:
         assert sorted(confirmed) == [False, False, False, True]
         newsletter.session.rollback()
         assert newsletter.happened().count("confirmed") == 1
+
+
+class TestMailsThatWait:
+    """While the mail server is away, a consent's mails do not gather: only the newest waits."""
+
+    def test_make_way_for_a_newer_one_of_the_same_consent(self, newsletter: Newsletter) -> None:
+        newsletter.sign_up("bea@reader.example")
+        newsletter.sign_up()
+        beas, first = newsletter.letters()
+        kept, gone = beas.id, first.id
+        newsletter.pass_time(MAIL_PAUSE)
+
+        newsletter.sign_up()
+
+        left = [letter.id for letter in newsletter.letters()]
+        assert len(left) == 2
+        assert kept in left
+        assert gone not in left
+
+    @pytest.mark.parametrize(
+        "state",
+        [
+            {"lease": uuid.UUID(int=1), "leased_until": NOW},
+            {"state": "delivered"},
+            {"state": "dead"},
+            {"kind": "renewal"},
+        ],
+        ids=["on its way", "delivered", "given up", "of another kind"],
+    )
+    def test_are_left_alone_once_they_are_more_than_waiting(
+        self, newsletter: Newsletter, state: dict[str, object]
+    ) -> None:
+        newsletter.sign_up()
+        newsletter.session.execute(sa.update(OutboxMessage).values(state))
+        newsletter.session.commit()
+        newsletter.pass_time(MAIL_PAUSE)
+
+        newsletter.sign_up()
+
+        assert len(newsletter.letters()) == 2
+
+    def test_of_the_same_person_s_other_consent_stay(self, newsletter: Newsletter) -> None:
+        other = make_consent_text(newsletter.session, site=make_other_site(newsletter.session))
+        newsletter.session.commit()
+        newsletter.sign_up()
+        newsletter.pass_time(MAIL_PAUSE)
+
+        newsletter.sign_up(text=other, article_url="https://other.example/a")
+
+        assert len(newsletter.letters()) == 2
 
 
 class TestTakingBack:

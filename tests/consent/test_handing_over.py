@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Site
 from pollsvc.config import Settings
 from pollsvc.consent.handing_over import Outstanding, list_outstanding, send_outstanding, tell
 from pollsvc.consent.links import Links
@@ -28,6 +29,7 @@ from pollsvc.outbox.models import (
 )
 from pollsvc.outbox.service import announce, forget_subject
 from pollsvc.worker import Worker
+from tests.consent.logins import SECRET, account_token
 from tests.factories import ARTICLE_URL, make_site
 from tests.outbox.endpoints import Clock, make_endpoint, messages, working
 from tests.outbox.receiver import Receiver, receiving
@@ -158,6 +160,7 @@ class TestTell:
     def test_a_consent_of_an_account_is_handed_over_when_it_begins(
         self, session: Session, text: ConsentText, links: Links, clock: Clock
     ) -> None:
+        session.get_one(Site, text.site_id).login_key = SECRET
         account = publish_text(
             session,
             site_id=text.site_id,
@@ -176,6 +179,7 @@ class TestTell:
             is_suspect=False,
             now=clock(),
             method="account",
+            account_token=account_token(exp=int(clock().timestamp()) + 600),
         )
 
         process_sign_up(session, Desk(links), sign_up.id, clock())

@@ -345,6 +345,20 @@ class TestFiles:
         assert totals(lines) == {"rows": 1, "refused": 1}
         assert lines[0]["detail"] == "This is no row of CSV: unexpected end of data."
 
+    def test_a_row_of_many_lines_is_not_held_whole(self, send: Send) -> None:
+        cells = '"a\n",' * 20_000
+
+        lines = send(HEAD + cells + '"\r\nada@reader.example,,\r\n')
+
+        assert lines[0]["detail"] == "This is no row of CSV: it is longer than 65536 characters."
+
+    def test_of_thousands_of_unknown_fields_some_are_named(self, send: Send) -> None:
+        fields = ",".join(f'"f{number}": 1' for number in range(3_000))
+
+        lines = send(f'{{"email": "ada@reader.example", {fields}}}\n', "application/x-ndjson")
+
+        assert len(lines) == 11
+
     @pytest.mark.parametrize(
         ("row", "field"),
         [

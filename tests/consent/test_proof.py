@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
+from pollsvc.consent.expiry import expire_unconfirmed
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Kind, Subscriber
 from pollsvc.consent.proof import (
     ProofLinkInvalid,
@@ -21,6 +22,7 @@ from pollsvc.consent.proof import (
     read_proof,
 )
 from pollsvc.consent.service import confirm, withdraw
+from pollsvc.consent.signing_up import CONFIRM_WITHIN
 from pollsvc.consent.states import ConsentNotFound, note
 from pollsvc.keys import Keys
 from pollsvc.staff.models import AuditEntry
@@ -131,6 +133,20 @@ class TestReadProof:
         assert (proof["email"], proof["is_erased"], proof["state"]) == (None, True, "forgotten")
         assert proof["texts"][0]["body"] == text.body
         assert [event["event_type"] for event in proof["events"]][-1] == "erased"
+
+    def test_of_a_sign_up_that_ran_out_erases_nobody_who_has_another_consent(
+        self, session: Session, keys: Keys, consent: Consent, text: ConsentText, now: datetime
+    ) -> None:
+        alerts = make_consent_text(session, site=session.get_one(Site, text.site_id), purpose="alerts")
+        # A day later, when another mail is allowed.
+        asked = now + timedelta(days=1)
+        identity = ask(session, keys, alerts, asked).id
+        later = asked + CONFIRM_WITHIN + timedelta(hours=1)
+        assert expire_unconfirmed(session, later) is not None
+
+        proof = read_proof(session, identity, later)
+
+        assert (proof["email"], proof["is_erased"], proof["state"]) == (ADA, False, "forgotten")
 
     def test_of_nothing_is_not_found(self, session: Session, now: datetime) -> None:
         with pytest.raises(ConsentNotFound):

@@ -22,8 +22,9 @@ from pollsvc.consent.signing_up import Desk, due_sign_ups, process_sign_up
 from pollsvc.consent.states import new_consent, note
 from pollsvc.consent.tokens import leaving_token
 from pollsvc.keys import Keys
-from tests.consent.acts import ask, links, sign_up
+from tests.consent.acts import ADA, ask, links, sign_up
 from tests.consent.happenings import happen, tokens
+from tests.consent.logins import SECRET, account_token
 from tests.factories import make_consent_text, make_site
 
 
@@ -35,7 +36,8 @@ class Walk:
         self.chance = random.Random(seed)
         self.links = links(keys)
         self.sites = [
-            make_site(session, name=name, origins=[f"https://{name}.example"]) for name in ("news", "post")
+            make_site(session, name=name, origins=[f"https://{name}.example"], login_key=SECRET)
+            for name in ("news", "post")
         ]
         for site in self.sites:
             make_consent_text(session, site=site)
@@ -84,21 +86,25 @@ class Walk:
         site = next(site for site in self.sites if site.id == text.site_id)
         return f"https://{site.name}.example/{self.chance.randrange(3)}"
 
+    def token(self, email: str) -> str:
+        return account_token(email=email, exp=int((self.now + timedelta(minutes=10)).timestamp()))
+
     def decide(self) -> None:
         for waiting in self.session.scalars(due_sign_ups(self.now)).all():
             process_sign_up(self.session, Desk(self.links), waiting.id, self.now)
 
     def sign_up(self) -> None:
-        text = self.text()
+        text, email = self.text(), self.email()
         key = self.chance.choice([None, f"a-key-of-the-page-{self.chance.randrange(3)}"])
         sign_up(
             self.session,
             self.keys,
             text,
             self.now,
-            email=self.email(),
+            email=email,
             article_url=self.article(text),
             withdrawal_key=key,
+            account_token=self.token(email),
             is_suspect=self.chance.random() < 0.2,
         )
         self.decide()
@@ -106,7 +112,16 @@ class Walk:
     def sign_up_with_account(self) -> None:
         site = self.chance.choice(self.sites)
         text = make_consent_text(self.session, site=site, mode=Mode.SOFT_OPT_IN)
-        sign_up(self.session, self.keys, text, self.now, email=self.email(), article_url=self.article(text))
+        email = self.email()
+        sign_up(
+            self.session,
+            self.keys,
+            text,
+            self.now,
+            email=email,
+            article_url=self.article(text),
+            account_token=self.token(email),
+        )
         self.decide()
 
     def sign_up_at_the_release_before(self) -> None:
@@ -116,7 +131,14 @@ class Walk:
         if person is None:
             person = Subscriber(id=uuid.uuid4(), email=email, email_hash=hashed)
             self.session.add(person)
-        article = sign_up(self.session, self.keys, text, self.now, article_url=self.article(text)).article_id
+        article = sign_up(
+            self.session,
+            self.keys,
+            text,
+            self.now,
+            article_url=self.article(text),
+            account_token=self.token(ADA),
+        ).article_id
         self.session.execute(sa.delete(SignUp))
         (event,) = happen(
             self.session,

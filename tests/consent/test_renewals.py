@@ -25,6 +25,7 @@ from pollsvc.worker import Worker
 from tests.conftest import NOW
 from tests.consent.acts import ADA, ask, links
 from tests.consent.happenings import letters, tokens
+from tests.consent.logins import SECRET, account_token
 from tests.factories import make_consent_text, make_site
 
 NEW = "Send me the newsletter of The Harbour Gazette and its offers. I may leave at any time."
@@ -32,7 +33,7 @@ NEW = "Send me the newsletter of The Harbour Gazette and its offers. I may leave
 
 @pytest.fixture
 def text(session: Session) -> ConsentText:
-    return make_consent_text(session, site=make_site(session))
+    return make_consent_text(session, site=make_site(session, login_key=SECRET))
 
 
 @pytest.fixture
@@ -123,7 +124,8 @@ class TestAskAnew:
         mode: str,
     ) -> None:
         earlier = publish(session, text, mode=mode, is_material=False)
-        consent = ask(session, keys, earlier, NOW)
+        token = account_token(exp=int(NOW.timestamp()) + 600)
+        consent = ask(session, keys, earlier, NOW, account_token=token)
         if consent.state == State.PENDING:
             confirm(session, links(keys), tokens(session)[0], NOW)
         publish(session, text)

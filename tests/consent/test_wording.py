@@ -325,6 +325,7 @@ def rules_of(body: str, **changes: Any) -> set[str]:
         "controller": "The Gazette",
         "withdrawal": None,
         "mode": Mode.EXPLICIT,
+        "locale": "en",
     }
     return {broken.rule for broken in broken_rules(Wording(body=body, **(defaults | changes)))}
 
@@ -355,10 +356,19 @@ class TestFacts:
     def test_a_sentence_of_withdrawal_in_another_language_is_taken_where_the_body_holds_it(self) -> None:
         body = "The Gazette newsletter. Voit perua tilauksen milloin tahansa."
 
-        assert rules_of(body) == {"withdrawal_missing"}
-        assert rules_of(body, withdrawal="Voit perua tilauksen milloin tahansa") == set()
-        assert rules_of(body, withdrawal="Voit perua") == set()
-        assert rules_of(body, withdrawal="Peru tilaus") == {"withdrawal_missing"}
+        assert rules_of(body, locale="fi") == {"withdrawal_missing"}
+        assert rules_of(body, locale="fi", withdrawal="Voit perua tilauksen milloin tahansa") == set()
+        assert rules_of(body, locale="fi", withdrawal="Voit perua") == set()
+        assert rules_of(body, locale="fi", withdrawal="Peru tilaus") == {"withdrawal_missing"}
+
+    @pytest.mark.parametrize("locale", ["en", "en-GB", "de_AT", "fr", "es", "it", "NL"])
+    def test_a_sentence_of_withdrawal_that_does_not_speak_of_leaving_is_refused(self, locale: str) -> None:
+        body = "Send me the newsletter of The Gazette. It is free."
+
+        assert rules_of(body, locale=locale, withdrawal="It is free") == {"withdrawal_missing"}
+        body += " I may unsubscribe at any time."
+        assert rules_of(body, locale=locale, withdrawal="It is free") == {"withdrawal_missing"}
+        assert rules_of(body, locale=locale, withdrawal="I may unsubscribe at any time") == set()
 
     @pytest.mark.parametrize(
         ("field", "rule"), [("controller", "controller_missing"), ("withdrawal", "withdrawal_missing")]
@@ -416,6 +426,17 @@ class TestOverHttp:
         assert told["body"].startswith("bundled: ")
         assert told["default_checked"].startswith("pre_ticked: ")
         assert told["is_required"].startswith("conditional: ")
+
+    @pytest.mark.parametrize(("locale", "status"), [("en", 422), (None, 422), ("fi", 201)])
+    def test_the_sentence_of_withdrawal_is_read_in_the_text_s_language(
+        self, staff_client: FlaskClient, site: Site, locale: str | None, status: int
+    ) -> None:
+        body = "The Gazette newsletter. Voit perua tilauksen milloin tahansa."
+        text = {"site_id": str(site.id), "body": body, "withdrawal": "Voit perua tilauksen"}
+
+        answer = staff_client.post("/v1/consent-texts", json=text | ({"locale": locale} if locale else {}))
+
+        assert answer.status_code == status
 
     def test_several_rules_of_one_field_are_all_named(self, staff_client: FlaskClient, site: Site) -> None:
         refused = staff_client.post("/v1/consent-texts", json={"site_id": str(site.id), "body": BRIEF})

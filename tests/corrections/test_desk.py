@@ -1,6 +1,7 @@
 """The newsroom gets a mail for each report, with nothing in it that its reader wrote."""
 
 import threading
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pollsvc.config import Settings
 from pollsvc.corrections.desk import MOST_MAILS, WITHIN, Desk
 from pollsvc.corrections.models import Correction
 from pollsvc.keys import Keys
+from pollsvc.outbox.delivery import claim
 from pollsvc.outbox.mail import compose
 from pollsvc.outbox.models import OutboxMessage
 from tests.conftest import ENVIRON, NOW
@@ -62,17 +64,39 @@ class TestTellDesk:
         text = text_of(mail)
         assert text.startswith(subject.format(correction.reference))
         assert f"https://polls.example/v1/corrections/{correction.id}" in text
-        assert ARTICLE_URL in text
         assert orjson.loads(mail.payload or "")["to"] == "desk@news.example"
         assert mail.subject == f"correction:{correction.id}"
 
     def test_holds_no_word_of_the_reader(self, session: Session, keys: Keys) -> None:
         make_site(session)
-        make_correction(session, keys=keys, desk=DESK, **WORDS)
+        address = "https://news.example/2026/buy-cheap-ferries"
+        make_correction(session, keys=keys, desk=DESK, article_url=address, **WORDS)
 
         payload = mails(session)[0].payload or ""
 
-        assert [word for word in WORDS.values() if word in payload] == []
+        assert [word for word in (*WORDS.values(), "cheap-ferries") if word in payload] == []
+
+    def test_one_that_waits_holds_no_other(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(2):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+        first, second = mails(session)
+        first.available_at = NOW + timedelta(hours=6)
+        session.flush()
+
+        claimed = claim(session, uuid.uuid4(), NOW, "mail")
+
+        assert claimed is second
+
+    def test_mails_of_another_site_s_desk_are_not_counted(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        make_site(session, name="The Lighthouse", origins=["https://lighthouse.example"])
+        for _ in range(MOST_MAILS):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        make_correction(session, keys=keys, desk=DESK, now=NOW, article_url="https://lighthouse.example/oil")
+
+        assert len(mails(session)) == MOST_MAILS + 1
 
     def test_a_site_without_a_desk_gets_none(self, session: Session, keys: Keys) -> None:
         make_site(session).desk_email = None

@@ -7,9 +7,12 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Site
+from pollsvc.consent.models import Mode
+from tests.consent.logins import SECRET
 from tests.embeds.pages import faults_of, form_of
 from tests.embeds.visits import SITE, new_poll
-from tests.factories import ARTICLE_URL, make_site
+from tests.factories import ARTICLE_URL, make_consent_text, make_site
 
 HOSTILE = "</legend></pollsvc-poll><script>alert('1')</script>\"&amp;"
 
@@ -24,9 +27,10 @@ def create(staff_client: FlaskClient, **changes: Any) -> dict[str, Any]:
 
 class TestEmbedHtml:
     @pytest.fixture(autouse=True)
-    def site(self, session: Session) -> None:
-        make_site(session)
+    def site(self, session: Session) -> Site:
+        made = make_site(session)
         session.commit()
+        return made
 
     def test_is_the_element_with_a_form_inside_and_the_script(self, staff_client: FlaskClient) -> None:
         poll = create(staff_client)
@@ -45,6 +49,20 @@ class TestEmbedHtml:
         form = form_of(create(staff_client)["embed_html"])
 
         assert form.fields.keys() == {"text_id", "email", "article_url", "website"}
+
+    def test_offers_no_text_for_accounts_which_a_plain_form_cannot_know(
+        self, client: FlaskClient, session: Session, site: Site, staff_client: FlaskClient
+    ) -> None:
+        site.login_key = SECRET
+        make_consent_text(session, site=site, mode=Mode.SOFT_OPT_IN)
+        session.commit()
+        poll = create(staff_client)
+
+        forms = [poll["embed_html"], client.get(f"/embed/polls/{poll['id']}").text]
+
+        assert poll["consent_text"]["mode"] == "soft_opt_in"
+        for form in map(form_of, forms):
+            assert not {"text_id", "accepted", "email"} & form.fields.keys()
 
     def test_is_the_same_whenever_it_is_asked_for(self, staff_client: FlaskClient) -> None:
         poll = create(staff_client)

@@ -65,12 +65,16 @@ class Reader:
     def signs_up(self) -> Locator:
         """Vote with the box ticked; the vote itself is no step of joining."""
         poll = self.demo.opened(self.page)
+        self.ticks_and_votes(poll)
+        expect(poll.get_by_role("status")).to_have_text(ARRIVED)
+        return poll
+
+    def ticks_and_votes(self, poll: Locator) -> None:
+        """The same at a poll that is open already."""
         poll.get_by_role("radio", name="Yes").check()
         self.joining.click(poll.get_by_role("checkbox"))
         self.joining.fill(poll.get_by_label("Email"), EMAIL)
         poll.get_by_role("button", name="Vote").click()
-        expect(poll.get_by_role("status")).to_have_text(ARRIVED)
-        return poll
 
     def confirms(self) -> Mail:
         """Open the mail's link, and press its button."""

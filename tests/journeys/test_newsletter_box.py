@@ -60,6 +60,15 @@ class TestBox:
         assert [body["placement"] for body in sent] == ["beside_vote", "after_vote"]
         assert {body["widget"].partition(" ")[0] for body in sent} == {"consent.js"}
 
+    def test_sends_the_account_token_that_the_page_has_when_it_signs_up(self, reader: Reader) -> None:
+        poll = reader.demo.opened(reader.page)
+        poll.evaluate("element => element.setAttribute('account-token', 'of the login')")
+
+        with reader.page.expect_request("**/v1/consents") as sent:
+            reader.ticks_and_votes(poll)
+
+        assert (sent.value.post_data_json or {})["account_token"] == "of the login"
+
     @pytest.mark.allows_console("ERR_FAILED|status of (429|500)")
     @pytest.mark.parametrize(
         ("fault", "sentence"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
@@ -353,6 +354,24 @@ class TestPausing:
 
         assert fresh(session, endpoint).failures == MOST_FAILURES + 5
         assert endpoint.state == "active"
+
+    def test_failures_of_our_own_do_not(
+        self, session: Session, worker: Worker, endpoint: WebhookEndpoint, clock: Clock
+    ) -> None:
+        """An event that no key opens is no fault of who was to be told."""
+        for number in range(3):
+            tell(session, subject=f"poll:{number}")
+        session.execute(sa.text("UPDATE outbox_event SET data = :sealed"), {"sealed": b"by another key"})
+        session.commit()
+
+        for _ in range(MOST_FAILURES):
+            worker.look()
+            clock.forward(HOUR)
+
+        assert {message.reason for message in messages(session)} == {"A fault of ours: InvalidToken."}
+        assert min(message.attempts for message in messages(session)) > 1
+        assert (fresh(session, endpoint).state, endpoint.failures) == ("active", 0)
+        assert endpoint.failing_since is None
 
     def test_few_failures_over_a_night_do_not(
         self, session: Session, worker: Worker, receiver: Receiver, endpoint: WebhookEndpoint, clock: Clock

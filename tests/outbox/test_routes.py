@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -162,6 +163,26 @@ class TestReplayMessage:
 
     def test_a_body_is_refused(self, staff_client: FlaskClient, five: list[int]) -> None:
         assert staff_client.post(f"/v1/outbox/{five[1]}/replay", json={"to": "x"}).status_code == 422
+
+
+class TestUnreadable:
+    """What no key opens, such as after a key was taken away too early, is shown and replayed all the same."""
+
+    @pytest.fixture
+    def number(self, session: Session) -> int:
+        made = make_mail(session, state=DEAD).id
+        session.execute(sa.text("UPDATE outbox_message SET payload = :sealed"), {"sealed": b"by another key"})
+        session.commit()
+        return made
+
+    def test_message_is_listed_and_shown(self, staff_client: FlaskClient, number: int) -> None:
+        assert ids(staff_client) == [number]
+        assert staff_client.get(f"/v1/outbox/{number}").get_json()["state"] == "dead"
+
+    def test_message_is_replayed(self, staff_client: FlaskClient, number: int) -> None:
+        answer = staff_client.post(f"/v1/outbox/{number}/replay")
+
+        assert (answer.status_code, answer.get_json()["state"]) == (200, "pending")
 
 
 class TestMetrics:

@@ -51,7 +51,8 @@ def run_on(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def planted(scene: Scene) -> Scene:
-    """The same, with a reader who left something in every place."""
+    """The same, with a reader who left something in every place, and a desk that is told of it."""
+    scene.site.desk_email = "desk@news.example"
     for plant in PLANTERS:
         plant(scene)
     return scene

@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Site
 from pollsvc.config import Settings
 from pollsvc.consent.models import ConsentText, Subscriber
 from pollsvc.db import Model
@@ -42,6 +43,7 @@ class Scene:
     settings: Settings
     shift: timedelta = timedelta()
     words: dict[str, str] = field(default_factory=dict)
+    site: Site = field(init=False)
     poll: Poll = field(init=False)
     text: ConsentText = field(init=False)
     alerts: ConsentText = field(init=False)
@@ -49,10 +51,13 @@ class Scene:
     def __post_init__(self) -> None:
         self.keys = self.settings.keys()
         self.worker = Worker(self.settings, self.now)
-        site = make_site(self.session)
+        self.site = site = make_site(self.session)
         self.text = make_consent_text(self.session, site=site)
         self.alerts = make_consent_text(self.session, site=site, purpose="alerts")
         self.poll = make_poll(self.session)
+        # Mails and events are the reader's alone, until a test asks for others.
+        site.desk_email = None
+        self.session.execute(sa.delete(OutboxEvent))
         self.session.commit()
         self.email = f"{self.plant('address')}@reader.example"
 

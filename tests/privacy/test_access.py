@@ -51,6 +51,7 @@ class TestShowPerson:
 
         assert sent == [
             ("mail", "confirmation", "delivered"),
+            ("mail", "correction", "delivered"),
             ("webhook", "consent.confirmed", "pending"),
         ]
 

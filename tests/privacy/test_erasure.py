@@ -22,7 +22,7 @@ from pollsvc.consent.models import (
 from pollsvc.consent.service import email_hash
 from pollsvc.corrections.models import Correction
 from pollsvc.db import Model
-from pollsvc.outbox.delivery import LEASE, Result, claim, settle
+from pollsvc.outbox.delivery import FIRST_PAUSE, LEASE, Result, claim, settle
 from pollsvc.outbox.mail import FolderTransport
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
 from pollsvc.privacy.models import DataRequest, Leftover
@@ -231,6 +231,8 @@ class TestUnderWay:
         scene.sign_up(scene.text)
         scene.worker.transports = {}
         scene.work()
+        # An attempt failed, for want of a transport: the next is due.
+        scene.later(FIRST_PAUSE)
         now = scene.now()
         session = scene.session
         message = claim(session, subscriber_id(session), now, "mail")

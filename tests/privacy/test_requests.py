@@ -1,5 +1,6 @@
 """The worker mails a link to whom we know something about, and to nobody else."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,13 @@ from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import MAIL_PAUSE
 from pollsvc.consent.links import Links
+from pollsvc.consent.models import Consent, State
 from pollsvc.consent.service import email_hash
 from pollsvc.outbox.letters import write_letter
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.privacy.models import DataRequest
 from pollsvc.privacy.requests import Answer, answer_request, ask_for_link
+from tests.factories import ARTICLE_URL
 from tests.privacy.scene import Scene, correct, count, subscribe, subscriber_id, text_of
 
 
@@ -38,6 +41,19 @@ class TestAnswer:
 
         message = scene.session.scalars(select(OutboxMessage).where(OutboxMessage.kind == "data_link")).one()
         assert message.subject == f"subscriber:{subscriber_id(scene.session)}"
+
+    def test_to_who_consented_is_left_by_one_press(self, scene: Scene) -> None:
+        subscribe(scene)
+        scene.later(MAIL_PAUSE + timedelta(minutes=1))
+        ask(scene)
+
+        scene.work()
+        mail = scene.mails()[-1]
+        (leave,) = re.findall(r"/unsubscribe/[A-Za-z0-9._-]+", text_of(mail))
+        assert mail["List-Unsubscribe"].endswith(f"{leave}>")
+        assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert scene.client.post(leave).status_code == 200
+        assert scene.session.scalars(select(Consent.state)).one() == State.WITHDRAWN
 
     def test_goes_to_who_only_sent_a_correction(self, scene: Scene) -> None:
         correct(scene)
@@ -67,6 +83,20 @@ class TestAnswer:
         planted.post("/v1/privacy/erasures", {"email": planted.email}, 200, by=planted.staff)
 
         assert ask(planted) == Answer.UNKNOWN
+
+    def test_goes_to_nobody_who_was_erased_and_is_named_in_a_correction_since(self, planted: Scene) -> None:
+        planted.post("/v1/privacy/erasures", {"email": planted.email}, 200, by=planted.staff)
+        body = {"article_url": ARTICLE_URL, "name": "Ada", "email": planted.email, "message": "It is wrong."}
+        planted.post("/v1/corrections", body, 201)
+
+        assert ask(planted) == Answer.UNKNOWN
+
+    def test_goes_to_nobody_who_objected(self, scene: Scene) -> None:
+        subscribe(scene)
+        scene.post("/v1/suppressions", {"email": scene.email}, 200, by=scene.staff)
+        scene.later(MAIL_PAUSE + timedelta(minutes=1))
+
+        assert ask(scene) == Answer.UNKNOWN
 
     def test_waits_for_the_next_mail_to_be_allowed(self, scene: Scene) -> None:
         subscribe(scene)
@@ -133,7 +163,12 @@ class TestLetter:
         [("en", "What The Courier keeps about you"), ("de", "Was The Courier über Sie speichert")],
     )
     def test_speaks_the_reader_s_language(self, locale: str, subject: str) -> None:
-        params = {"site_name": "The Courier", "data_url": "https://polls.example/data/x", "days": 30}
+        params = {
+            "site_name": "The Courier",
+            "data_url": "https://polls.example/data/x",
+            "days": 30,
+            "leave_url": "https://polls.example/unsubscribe/x",
+        }
 
         heading, text, html = write_letter("data_link", locale, params)
 
@@ -141,6 +176,8 @@ class TestLetter:
         assert "https://polls.example/data/x" in text
         assert "https://polls.example/data/x" in html
         assert "30" in text
+        assert "https://polls.example/unsubscribe/x" in text
+        assert "https://polls.example/unsubscribe/x" in html
 
     def test_holds_nothing_that_a_reader_wrote(self, planted: Scene) -> None:
         # First the sign-up that waited, then the link.

@@ -24,10 +24,11 @@ from pollsvc.consent.models import (
 from pollsvc.consent.states import note
 from pollsvc.corrections.models import Correction
 from pollsvc.errands.errand import HOUR as SELDOM
-from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
+from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage, WebhookEndpoint
 from pollsvc.privacy.models import DataRequest, Leftover
-from pollsvc.privacy.retention import all_clocks, is_any_over, read_clocks, wipe_next
+from pollsvc.privacy.retention import all_clocks, consent_clocks, is_any_over, read_clocks, wipe_next
 from tests.cli.commands import Run
+from tests.consent.happenings import happen
 from tests.privacy.scene import Scene, correct, count, hand_over, subscribe
 
 DAY = timedelta(days=1)
@@ -114,6 +115,7 @@ class TestEvents:
     def test_are_forgotten_once_handed_on(self, scene: Scene) -> None:
         subscribe(scene)
         after = scene.settings.retain_mail_days + 1
+        scene.session.execute(update(OutboxEvent).values(is_fanned_out=False))
         wipe_after(scene, after)
         assert count(scene.session, OutboxEvent) == [1]
 
@@ -130,6 +132,49 @@ class TestEvents:
         wipe_after(scene, scene.settings.retain_mail_days + 1)
 
         assert count(scene.session, OutboxEvent) == [1]
+
+
+class TestPaused:
+    @pytest.fixture
+    def waiting(self, scene: Scene) -> WebhookEndpoint:
+        """An endpoint that was paused ten days after a message for it was written."""
+        subscribe(scene)
+        hand_over(scene)
+        endpoint = scene.session.scalars(select(WebhookEndpoint)).one()
+        endpoint.state, endpoint.paused_at = "paused", scene.now() + 10 * DAY
+        scene.session.commit()
+        return endpoint
+
+    def state(self, scene: Scene) -> tuple[str, str | None]:
+        scene.session.expire_all()
+        message = scene.session.scalars(select(OutboxMessage).where(OutboxMessage.channel == "webhook")).one()
+        return message.state, message.reason
+
+    @pytest.mark.usefixtures("waiting")
+    def test_endpoint_s_messages_are_given_up_after_their_time_and_then_forgotten(self, scene: Scene) -> None:
+        days = scene.settings.retain_mail_days
+        wipe_after(scene, 10 + days - 1)
+        assert self.state(scene) == ("pending", None)
+
+        wipe_after(scene, 10 + days + 1)
+        assert self.state(scene) == ("dead", "Its endpoint was paused for longer than it is kept.")
+
+        wipe_after(scene, 10 + 2 * days + 2)
+        assert count(scene.session, OutboxMessage, OutboxEvent) == [0, 0]
+
+    def test_endpoint_that_is_resumed_at_this_moment_is_sent_what_waited(
+        self, scene: Scene, waiting: WebhookEndpoint
+    ) -> None:
+        now = scene.now() + (10 + scene.settings.retain_mail_days + 1) * DAY
+        clock = all_clocks(scene.settings)[0]
+        ids = clock.due(scene.session, now)
+        assert len(ids) == 1
+
+        waiting.state = "active"
+        scene.session.commit()
+        clock.wipe(scene.session, ids, now)
+
+        assert self.state(scene) == ("pending", None)
 
 
 class TestShortLived:
@@ -223,7 +268,7 @@ class TestAddresses:
         scene.sign_up(scene.text)
         # As if it had arrived just then.
         late = scene.now() + (scene.settings.retain_proof_days + 1) * DAY
-        scene.session.execute(update(SignUp).values(occurred_at=late))
+        scene.session.execute(update(SignUp).values(available_at=late))
 
         wipe_after(scene, scene.settings.retain_proof_days + 1)
 
@@ -300,6 +345,25 @@ class TestReading:
         assert (reading.rows, reading.overdue, reading.delay > timedelta(minutes=59)) == (1, 1, True)
         assert by_kind["addresses beside their proof"].rows == 0
 
+    def test_tells_of_consents_that_nobody_confirmed_or_renewed(self, scene: Scene) -> None:
+        subscribe(scene)
+        scene.session.execute(update(Consent).values(valid_until=scene.now() + DAY))
+        scene.session.commit()
+        scene.later(timedelta(hours=1))
+        scene.sign_up(scene.alerts)
+        scene.work()
+
+        def overdue(days: float) -> list[tuple[int, int]]:
+            readings = read_clocks(scene.session, consent_clocks(), scene.now() + days * DAY)
+            return [(each.rows, each.overdue) for each in readings]
+
+        assert overdue(0.9) == [(1, 0), (1, 0)]
+        assert overdue(1.1) == [(1, 0), (1, 1)]
+        assert overdue(7.1) == [(1, 1), (1, 1)]
+        # A link that was mailed later keeps it.
+        scene.session.execute(update(Confirmation).values(created_at=scene.now() + DAY))
+        assert overdue(7.1) == [(1, 0), (1, 1)]
+
     def test_of_nothing_has_no_oldest(self, scene: Scene) -> None:
         readings = read_clocks(scene.session, all_clocks(scene.settings), scene.now())
 
@@ -318,8 +382,17 @@ class TestReport:
         result = run_on("retention", "report")
 
         assert result.exit_code == 0, result.output
-        for clock in all_clocks(planted.settings):
+        for clock in (*all_clocks(planted.settings), *consent_clocks()):
             assert clock.kind in result.stdout
+        assert "The Harbour Gazette: 1 asked, 1 confirmed, 0 expired" in result.stdout
+
+    def test_counts_a_sign_up_of_the_first_release_once(self, planted: Scene, run_on: Run) -> None:
+        """The worker makes an ordinary one of it, and both events stay."""
+        happen(planted.session, planted.text, consent_id=None)
+        planted.session.commit()
+
+        result = run_on("retention", "report")
+
         assert "The Harbour Gazette: 1 asked, 1 confirmed, 0 expired" in result.stdout
 
     def test_fails_where_nobody_heeds_a_clock(self, scene: Scene, run_on: Run) -> None:

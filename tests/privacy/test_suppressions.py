@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from pollsvc.consent.models import Consent, ConsentEvent, Kind, Reason, State, Subscriber, Suppression
 from pollsvc.consent.service import email_hash
-from pollsvc.outbox.models import OutboxEvent
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from pollsvc.privacy.suppressions import suppress
 from pollsvc.staff.models import AuditEntry
 from tests.privacy.scene import Scene, count, subscribe
@@ -88,7 +88,19 @@ class TestSuppress:
 
         call(scene, "")
 
-        assert count(scene.session, OutboxEvent) == [0]
+        told = scene.session.scalars(select(OutboxEvent.kind)).all()
+        assert [kind for kind in told if kind.startswith("consent.")] == []
+
+    def test_what_was_written_and_has_not_left_is_not_sent(self, scene: Scene) -> None:
+        scene.sign_up(scene.text)
+        scene.later(timedelta(seconds=1))
+        scene.worker.attend()
+        assert count(scene.session, OutboxMessage) == [1]
+
+        call(scene, "")
+        scene.work()
+
+        assert scene.mails() == []
 
     def test_changes_nothing_the_second_time(self, scene: Scene) -> None:
         call(scene, "")

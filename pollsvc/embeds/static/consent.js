@@ -60,6 +60,7 @@ window.pollsvc.consent = ({root, after, say}, text) => {
     await call("/v1/consents", {
       text_id: text.id, email: address.value, accepted: true, article_url: articleUrl(), withdrawal_key: tried,
       website: website.value, form_token: await askToken(), widget: "consent.js @VERSION@", placement,
+      account_token: root.host.getAttribute("account-token") || undefined,
     });
     keep(place, key = tried);
     tried = 0;
