@@ -9,8 +9,11 @@ Sign-ups of that release have an event and no consent. The worker makes sign-ups
 Taking it back loses what only it knows: confirmations, states, suppressions, what waits to be sent.
 """
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.exc import OperationalError
 
 revision = "0003"
 down_revision = "0002"
@@ -25,11 +28,23 @@ _KINDS = (
 )
 #: What no statement empties, ``TRUNCATE`` on PostgreSQL included.
 _PROOF = ("consent_text", "consent_event", "consent_seal", "audit_entry")
+#: What this migration changes, or makes foreign keys to.
+_TAKEN = (
+    "ballot",
+    "correction",
+    "consent_event",
+    "audit_entry",
+    "consent_text",
+    "subscriber",
+    "article",
+    "site",
+)
 _MODES = "'explicit', 'soft_opt_in', 'notice_only'"
 
 
 def upgrade() -> None:
     """Create what is new."""
+    _take_tables()
     _create_outbox()
     _widen_articles()
     _widen_consent()
@@ -96,6 +111,28 @@ def downgrade() -> None:
         batch.drop_constraint(op.f("ck_site_known_consent_mode"), type_="check")
         for column in ("locale", "consent_mode", "login_key"):
             batch.drop_column(column)
+
+
+def _take_tables() -> None:
+    """Have all tables that change to ourselves before the first one does, on PostgreSQL.
+
+    Writers of the release before hold some and want others, in an order of theirs. We give up and come again before
+    PostgreSQL would look for a deadlock (after a second), so that none of them is ever the one that is ended.
+    """
+    bind = op.get_bind()
+    if bind.dialect.name == "sqlite":
+        return
+    for _ in range(200):
+        try:
+            with bind.begin_nested():
+                op.execute("SET LOCAL lock_timeout = '500ms'")
+                op.execute(f"LOCK TABLE {', '.join(_TAKEN)} IN ACCESS EXCLUSIVE MODE")
+        except OperationalError:
+            time.sleep(0.1)
+        else:
+            op.execute("SET LOCAL lock_timeout = 0")
+            return
+    raise RuntimeError("The tables are in use without a pause. Try again when fewer vote.")
 
 
 def _create_outbox() -> None:

@@ -253,7 +253,7 @@ def refuse_unreadable_bodies() -> None:
         raise LengthRequired
     if request.content_length is not None and request.content_length > request.max_content_length:
         raise RequestEntityTooLarge
-    if kinds := marked(request.endpoint, "body_kinds"):
+    if request.method != "OPTIONS" and (kinds := marked(request.endpoint, "body_kinds")):
         if (
             request.mimetype not in kinds
             or request.mimetype_params.get("charset", "utf-8").lower() not in _UTF8

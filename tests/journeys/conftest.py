@@ -72,7 +72,7 @@ class Published(Article):
 @pytest.fixture
 def demo(live_server: Callable[..., LiveServer], session: Session, keys: Keys) -> Article:
     """The demo article with its 642 ballots."""
-    server = live_server(**UNLIMITED)
+    server = live_server("--worker", **UNLIMITED)
     poll = make_demo(session, keys, server.url, datetime.now(UTC))
     token = make_token(session)
     session.commit()

@@ -33,6 +33,7 @@ from tests import factories
 from tests.consent.subscribers import make_consent
 from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_voter_token
 from tests.outbox.endpoints import make_endpoint
+from tests.outbox.messages import make_mail
 
 EXAMPLES = 10  # of each call, right and wrong
 AS_DOCUMENTED = [
@@ -75,6 +76,7 @@ def known(session: Session, keys: Keys) -> Known:
     webhooks = [str(make_endpoint(session, "https://hooks.example/").id) for _ in range(3)]
     consent = make_consent(session, keys, text, THEN)
     token, _ = create_token(session, name="old", scopes=["admin"], actor="test", now=THEN)
+    message = make_mail(session, state={"state": "dead"})
     session.commit()
     anywhere = {
         "poll_id": polls[0],
@@ -82,6 +84,7 @@ def known(session: Session, keys: Keys) -> Known:
         "correction_id": str(correction.id),
         "token_id": str(token.id),
         "webhook_id": webhooks[0],
+        "message_id": message.id,
         "url": "https://hooks.example/",
         "text_id": str(text.id),
         "consent_id": str(consent.id),

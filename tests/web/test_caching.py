@@ -128,7 +128,7 @@ class TestCaching:
         for path, methods in addresses(app):
             for method in methods & {"GET", "POST", "PATCH", "DELETE"}:
                 if path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi.json")):
-                    response = staff_client.open(path, method=method)
+                    response = staff_client.open(path, method=method, buffered=True)
                     if response.headers["Cache-Control"] != PRIVATE:
                         found[path] = response.headers["Cache-Control"]
 

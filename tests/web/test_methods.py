@@ -15,7 +15,10 @@ class TestEveryAddress:
         for path, methods in addresses(app):
             if "GET" in methods:
                 query = {"article_url": ARTICLE_URL} if "articles" in path else {}
-                get, head = (staff_client.open(path, method=m, query_string=query) for m in ("GET", "HEAD"))
+                get, head = (
+                    staff_client.open(path, method=m, query_string=query, buffered=True)
+                    for m in ("GET", "HEAD")
+                )
                 if head.status_code != get.status_code or head.data or head.content_type != get.content_type:
                     differing.append(f"{path}: {get.status_code} {head.status_code}")
 
