@@ -136,7 +136,8 @@ class PollPage:
         return f"Choose at most {most} answers." if most > 1 else "Choose one answer only."
 
     def _page(self, state: str, code: int, *, has_voted: bool = False, **context: Any) -> Response:
-        shown = PollSchema().dump(read_poll(self.session, self.poll.id, now(), has_voted=has_voted))
+        reading = read_poll(self.session, self.poll.id, now(), has_voted=has_voted)
+        shown = {**PollSchema().dump(reading), "is_for_accounts": reading.is_for_accounts}
         html = render_template(
             "embeds/poll.html",
             state=state,

@@ -15,7 +15,7 @@ from pollsvc.web.state import settings
 def embed_html(poll: dict[str, Any]) -> str:
     """The snippet of a poll, with absolute addresses.
 
-    :param poll: as the API shows it to readers.
+    :param poll: as the API shows it to readers, and ``is_for_accounts``.
     """
     return poll_html(poll, base=settings().public_url)
 

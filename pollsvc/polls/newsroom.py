@@ -173,5 +173,6 @@ def export_csv(poll_id: uuid.UUID) -> Response:
 
 def _shown(poll: Poll) -> dict[str, Any]:
     reading: PollReading = read_poll(db.writing, poll.id, now())
-    snippet = current_app.extensions["pollsvc.snippet"](PollSchema().dump(reading))
+    told = {**PollSchema().dump(reading), "is_for_accounts": reading.is_for_accounts}
+    snippet = current_app.extensions["pollsvc.snippet"](told)
     return {**vars(reading), "embed_html": snippet}

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Connection, Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
-from pollsvc.consent.models import ConsentText
+from pollsvc.consent.models import ConsentText, Mode
 from pollsvc.polls.models import Course, Poll, most_choices, poll_article
 from pollsvc.polls.tallies import Standing, Tally, read_standings
 
@@ -57,7 +57,6 @@ class ShownText:
     body: str
     privacy_url: str | None
     terms_url: str | None
-    mode: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,8 @@ class PollReading:
     site_id: uuid.UUID
     created_at: datetime
     updated_at: datetime
+    #: Whether its consent text is for those with an account of the publisher's: no plain form knows one.
+    is_for_accounts: bool
     course: Course
 
 
@@ -129,9 +130,7 @@ def _read(
     row: Row[Any], article_urls: list[str], standing: Standing, now: datetime, *, has_voted: bool
 ) -> PollReading:
     course, tally = standing.course, standing.tally
-    text = None
-    if row.text_id:
-        text = ShownText(row.text_id, row.text_body, row.privacy_url, row.terms_url, row.mode)
+    text = ShownText(row.text_id, row.text_body, row.privacy_url, row.terms_url) if row.text_id else None
     return PollReading(
         id=row.id,
         question=row.question,
@@ -148,6 +147,7 @@ def _read(
         results=tally if course.shows_results(now, has_voted=has_voted) else None,
         version=row.version,
         site_id=row.site_id,
+        is_for_accounts=row.mode == Mode.SOFT_OPT_IN,
         created_at=row.created_at,
         updated_at=row.updated_at,
         course=course,

@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import ValidationError
 from marshmallow.validate import Length, OneOf
 
-from pollsvc.consent.schemas import MODES, ConsentTextSchema
+from pollsvc.consent.schemas import ConsentTextSchema
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Kind, Status, Visibility
 from pollsvc.voters.schemas import VoterTokenField
@@ -138,12 +138,6 @@ class VoteSchema(ma.Schema):
     results = ma.fields.Nested(TallySchema, required=True, allow_none=True)
 
 
-class PollTextSchema(ConsentTextSchema):
-    """What a reader is shown beside the box, and what it asks for: one for accounts is of no use without a login."""
-
-    mode = ma.fields.String(required=True, metadata={"enum": MODES})
-
-
 class PollSchema(ma.Schema):
     """A poll as readers see it."""
 
@@ -160,7 +154,7 @@ class PollSchema(ma.Schema):
     allow_change = ma.fields.Boolean(required=True)
     max_choices = ma.fields.Integer(required=True)
     article_urls = ma.fields.List(ma.fields.String(), required=True)
-    consent_text = ma.fields.Nested(PollTextSchema, required=True, allow_none=True)
+    consent_text = ma.fields.Nested(ConsentTextSchema, required=True, allow_none=True)
     results = ma.fields.Nested(TallySchema, required=True, allow_none=True)
 
 

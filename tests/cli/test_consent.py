@@ -114,7 +114,7 @@ class TestKey:
         done = run("consent", "key")
 
         assert (done.exit_code, done.stdout) == (0, public_key(keys) + "\n")
-        assert done.stderr == f"SHA-256 {fingerprint(public_key(keys))}\n"
+        assert done.stderr.endswith(f"SHA-256 {fingerprint(public_key(keys))}\n")
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
