@@ -21,7 +21,6 @@ from pollsvc.consent.links import Links
 from pollsvc.consent.schemas import MODES, STATES
 from pollsvc.consent.texts import get_text
 from pollsvc.opening import open_database
-from pollsvc.outbox.mail import mail_host
 from pollsvc.web.fields import Time
 from pollsvc.web.spooling import Spool
 
@@ -50,7 +49,7 @@ def import_file(*, file: BinaryIO, text_id: uuid.UUID, kind: str | None, is_dry_
     """
     settings = read_settings()
     is_json = kind == "jsonl" or (kind is None and file.name.endswith((".jsonl", ".ndjson")))
-    links = Links(settings.public_url, mail_host(settings), settings.keys())
+    links = Links.of(settings, settings.keys())
     with open_database(settings, is_writing=not is_dry_run) as session, Spool(file) as spool:
         text = get_text(session, text_id)
         hashed = importing.keyed_file_hash(links.keys, spool.sha256)
@@ -80,7 +79,7 @@ def import_file(*, file: BinaryIO, text_id: uuid.UUID, kind: str | None, is_dry_
 def export(kind: str, **wanted: Any) -> None:
     """Write consents to standard output, with their addresses. Leaves an audit row."""
     settings = read_settings()
-    links = Links(settings.public_url, mail_host(settings), settings.keys())
+    links = Links.of(settings, settings.keys())
     chosen = Wanted(**wanted)
     head, write = _WRITERS[kind]
     with open_database(settings) as session:

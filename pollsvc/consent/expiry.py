@@ -103,7 +103,16 @@ def clear_link(session: Session, now: datetime) -> Sequence[str] | None:
     worn = session.scalars(worn_links(now).limit(_CHOICE)).all()
     if not worn:
         return None
-    link = session.get(Confirmation, random.choice(worn), with_for_update={"skip_locked": True})  # noqa: S311 (no secret)
+    chosen = random.choice(worn)  # noqa: S311 (no secret)
+    hashed = session.scalar(
+        select(Subscriber.email_hash)
+        .join(Confirmation, Confirmation.subscriber_id == Subscriber.id)
+        .where(Confirmation.token_hash == chosen)
+    )
+    # The address before its link, as whoever erases a person locks them: the other way round both would wait in a circle.
+    if hashed is not None:
+        lock_address(session, hashed)
+    link = session.get(Confirmation, chosen, with_for_update={"skip_locked": True})
     if link is None:
         return ()  # another worker has it
     consent = session.get(Consent, link.consent_id)

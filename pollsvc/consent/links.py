@@ -5,9 +5,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
+from pollsvc.config import Settings
 from pollsvc.consent.tokens import leaving_token
 from pollsvc.keys import BadToken, Keys
+from pollsvc.outbox.mail import mail_host
 
 #: How long a link to what is kept about a person works: mails are kept, and passed on.
 DATA_WITHIN = timedelta(days=30)
@@ -24,6 +27,11 @@ class Links:
     public_url: str
     mail_host: str
     keys: Keys
+
+    @classmethod
+    def of(cls, settings: Settings, keys: Keys) -> Self:
+        """Those of the installation with these settings."""
+        return cls(settings.public_url, mail_host(settings), keys)
 
     def confirm(self, token: str) -> str:
         """The page with the one button that confirms."""

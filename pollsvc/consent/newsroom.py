@@ -26,7 +26,6 @@ from pollsvc.consent.schemas import (
 from pollsvc.consent.texts import get_text
 from pollsvc.consent.timelines import Timeline
 from pollsvc.db import db
-from pollsvc.outbox.mail import mail_host
 from pollsvc.web import errors
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.guards import actor, staff
@@ -62,7 +61,12 @@ def show_consent(consent_id: uuid.UUID) -> Timeline:
 def withdraw_consent(body: dict[str, Any], consent_id: uuid.UUID) -> Timeline:
     """End a consent because its person asked the newsroom to; one that ended already is left as it is."""
     found = timelines.end_consent(
-        db.writing, _links(), consent_id, note=body["note"], actor=actor().reference, now=now()
+        db.writing,
+        Links.of(settings(), keys()),
+        consent_id,
+        note=body["note"],
+        actor=actor().reference,
+        now=now(),
     )
     db.writing.commit()
     ring()
@@ -117,7 +121,7 @@ def import_consents(query: dict[str, Any]) -> Response:
         session = db.session if plan.is_dry_run else db.writing
         try:
             for batch in batches(rows, keys(), now()):
-                outcomes = importing.store(session, _links(), plan, batch.entries, now())
+                outcomes = importing.store(session, Links.of(settings(), keys()), plan, batch.entries, now())
                 session.commit()
                 ring()
                 yield _lines(report.lines(batch, outcomes))
@@ -147,7 +151,7 @@ def _export(
     def pages() -> Iterator[bytes]:
         yield head
         last: uuid.UUID | None = None
-        while rows := exporting.read_rows(db.session, _links(), wanted, last):
+        while rows := exporting.read_rows(db.session, Links.of(settings(), keys()), wanted, last):
             # A reader may be slow: no transaction waits for him, which would keep SQLite's log and PostgreSQL's dead rows.
             db.session.commit()
             yield write(rows)
@@ -160,7 +164,3 @@ def _export(
 
 def _lines(lines: Sequence[Mapping[str, Any]]) -> bytes:
     return b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
-
-
-def _links() -> Links:
-    return Links(settings().public_url, mail_host(settings()), keys())

@@ -31,7 +31,6 @@ from pollsvc.db import db
 from pollsvc.errors import one_field
 from pollsvc.keys import BadToken
 from pollsvc.outbox.hooks import get_endpoint
-from pollsvc.outbox.mail import mail_host
 from pollsvc.outbox.models import WebhookEndpoint
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.forms import is_suspect
@@ -166,7 +165,7 @@ def list_texts(query: dict[str, Any]) -> Page[ConsentText]:
 
 def links() -> Links:
     """The links of this installation."""
-    return Links(settings().public_url, mail_host(settings()), keys())
+    return Links.of(settings(), keys())
 
 
 def _settle(email_hash: bytes) -> None:

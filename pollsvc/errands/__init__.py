@@ -13,7 +13,6 @@ from pollsvc.errands import of_consent, of_outbox, of_polls, of_privacy
 from pollsvc.errands.errand import Errand
 from pollsvc.keys import Keys
 from pollsvc.outbox.delivery import Transport
-from pollsvc.outbox.mail import mail_host
 from pollsvc.outbox.smtp import mail_transport
 from pollsvc.outbox.webhooks import webhook_transport
 from pollsvc.polls.mixing import Pace
@@ -29,7 +28,7 @@ def all_transports(settings: Settings, open_session: Callable[[], Session]) -> M
 
 def all_errands(settings: Settings, keys: Keys) -> tuple[Errand, ...]:
     """Everything there is to do, in this order."""
-    links = Links(settings.public_url, mail_host(settings), keys)
+    links = Links.of(settings, keys)
     return (
         of_polls.mixing(Pace()),
         of_consent.sign_ups(Desk(links, settings.disposable_domains)),
