@@ -1,21 +1,27 @@
-"""The newsroom is told by mail of each report, as long as they do not come in a flood."""
+"""The newsroom is told by mail of each report; of a flood of them by mails that each tell of many."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
+from cryptography.fernet import InvalidToken
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from pollsvc.corrections.models import Correction
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
 
-#: So many mails to the desk of a site within this time; of the reports beyond them the last mail says where they are.
+#: So many mails of one report each go to the desk of a site within this time. The reports beyond them are gathered as long, and
+#: leave in one mail.
 MOST_MAILS = 20
 WITHIN = timedelta(minutes=10)
+#: How many a mail tells of; the next ones are gathered in another.
+MOST_GATHERED = 100
 #: Any number, the same in every process: PostgreSQL's advisory locks of desks.
 _DESK_LOCKS = 7077557
 _LEAST, _GREATEST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
@@ -41,43 +47,98 @@ def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetim
     site = correction.article.site
     if not site.desk_email:
         return
-    room = _room(session, site.id, now)
-    if room < 1:
-        return
-    letter = Letter(
-        template="correction",
-        to=site.desk_email,
-        locale=site.locale,
-        sender=site.name,
-        params={
-            "reference": correction.reference,
-            "desk_url": f"{desk.public_url}/v1/corrections/{correction.id}",
-            "list_url": f"{desk.public_url}/v1/corrections?status=new" if room == 1 else None,
-            "is_suspect": correction.is_suspect,
-        },
-    )
+    if session.get_bind().dialect.name == "postgresql":
+        # One after the other: each counts the mails before it, and adds to what was gathered.
+        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:site))")
+        session.execute(lock, {"space": _DESK_LOCKS, "site": str(site.id)})
+    report = {
+        "reference": correction.reference,
+        "desk_url": f"{desk.public_url}/v1/corrections/{correction.id}",
+        "is_suspect": correction.is_suspect,
+    }
+    if _has_room(session, site.id, now):
+        # A lane of its own: a mail that its server refuses for now holds no other. By it the site's mails are counted.
+        _post(session, desk, correction, "correction", report, lane=_lane(site.id, correction.id), now=now)
+    elif not _gathered(session, site.id, report, now):
+        lane = _gathering_lane(site.id)
+        _post(
+            session,
+            desk,
+            correction,
+            "corrections",
+            {"reports": [report]},
+            lane=lane,
+            now=now,
+            due=now + WITHIN,
+        )
+
+
+def _post(
+    session: Session,
+    desk: Desk,
+    correction: Correction,
+    template: str,
+    params: dict[str, Any],
+    *,
+    lane: str,
+    now: datetime,
+    due: datetime | None = None,
+) -> None:
+    site = correction.article.site
+    assert site.desk_email, "asked before"
     post_mail(
         session,
-        letter,
-        subject=f"correction:{correction.id}",
+        Letter(template=template, to=site.desk_email, locale=site.locale, sender=site.name, params=params),
+        subject=f"correction:{correction.id}" if template == "correction" else f"site:{site.id}",
         delivery_key=f"desk {correction.id}",
         message_id=new_message_id(desk.mail_host),
-        # One of its own: a mail that its server refuses for now holds no other. By it the site's mails are counted.
-        lane=_lane(site.id, correction.id),
+        lane=lane,
         now=now,
+        due=due,
     )
 
 
-def _room(session: Session, site_id: uuid.UUID, now: datetime) -> int:
-    """How many more mails may go to a desk now. Told one after the other: the last mail says that it is the last."""
-    if session.get_bind().dialect.name == "postgresql":
-        lock = text("SELECT pg_advisory_xact_lock(:space, hashtext(:site))")
-        session.execute(lock, {"space": _DESK_LOCKS, "site": str(site_id)})
+def _has_room(session: Session, site_id: uuid.UUID, now: datetime) -> bool:
+    """Whether the desk may get one more mail of a single report now."""
     # Ids of reports rise with time, so the newest lanes are the last ones, and counting reads few rows.
     theirs = OutboxMessage.lane.between(_lane(site_id, _LEAST), _lane(site_id, _GREATEST))
     newest = select(OutboxMessage.created_at).where(theirs).order_by(OutboxMessage.lane.desc())
     sent = session.scalars(newest.limit(MOST_MAILS)).all()
-    return MOST_MAILS - sum(each > now - WITHIN for each in sent)
+    return sum(each > now - WITHIN for each in sent) < MOST_MAILS
+
+
+def _gathered(session: Session, site_id: uuid.UUID, report: dict[str, Any], now: datetime) -> bool:
+    """Add a report to the mail that still gathers, where there is one with room."""
+    waiting = session.scalar(
+        select(OutboxMessage)
+        .where(
+            OutboxMessage.lane == _gathering_lane(site_id),
+            OutboxMessage.state == "pending",
+            OutboxMessage.attempts == 0,
+            OutboxMessage.available_at > now,
+        )
+        .order_by(OutboxMessage.id.desc())
+        .limit(1)
+        .options(defer(OutboxMessage.payload))
+        .with_for_update()
+    )
+    if waiting is None:
+        return False
+    try:
+        letter = orjson.loads(waiting.payload or "")
+    except InvalidToken:
+        # What no key opens holds up no report.
+        return False
+    reports = letter["params"]["reports"]
+    if len(reports) >= MOST_GATHERED:
+        return False
+    reports.append(report)
+    waiting.payload = orjson.dumps(letter).decode()
+    return True
+
+
+def _gathering_lane(site_id: uuid.UUID) -> str:
+    return f"mail gathered:{site_id}"
 
 
 def _lane(site_id: uuid.UUID, correction_id: uuid.UUID) -> str:

@@ -72,11 +72,13 @@ def post_mail(
     message_id: str,
     now: datetime,
     lane: str | None = None,
+    due: datetime | None = None,
 ) -> None:
     """Write a mail into the outbox. One whose key is there already is not written again.
 
     :param subject: whom or what it is about, such as ``subscriber:0198…``.
     :param lane: what it keeps its order within; the mails about one subject where left out.
+    :param due: when it may leave; at once where left out.
     """
     row = insert_into(session, OutboxMessage).values(
         channel="mail",
@@ -88,7 +90,7 @@ def post_mail(
         message_id=message_id,
         state="pending",
         attempts=0,
-        available_at=now,
+        available_at=due or now,
         created_at=now,
     )
     session.execute(row.on_conflict_do_nothing(index_elements=["delivery_key"]))

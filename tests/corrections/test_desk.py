@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
+from pollsvc.corrections import desk as desk_module
 from pollsvc.corrections.desk import MOST_MAILS, WITHIN, Desk
 from pollsvc.corrections.models import Correction
 from pollsvc.keys import Keys
@@ -109,30 +110,102 @@ class TestTellDesk:
         for _ in range(MOST_MAILS + 5):
             make_correction(session, keys=keys, desk=DESK, now=NOW)
 
-        texts = [text_of(mail) for mail in mails(session)]
+        *singles, gathered = mails(session)
 
-        assert len(texts) == MOST_MAILS
-        assert ["?status=new" in text for text in texts] == [False] * (MOST_MAILS - 1) + [True]
-        assert len(session.scalars(select(Correction.id)).all()) == MOST_MAILS + 5
+        assert len(singles) == MOST_MAILS
+        assert {mail.available_at for mail in singles} == {NOW}
+        assert gathered.available_at == NOW + WITHIN
+        assert text_of(gathered).startswith("5 more corrections have arrived\n")
+        assert untold(session) == []
 
-    def test_when_it_is_over_mails_come_again(self, session: Session, keys: Keys) -> None:
+    @pytest.mark.parametrize(
+        ("locale", "subject", "mark"),
+        [
+            ("en", "1 more correction has arrived\n", "(may be spam): https"),
+            ("de", "1 weiterer Hinweis ist eingegangen\n", "(vielleicht Spam): https"),
+        ],
+    )
+    def test_the_mail_of_many_marks_the_suspect(
+        self, session: Session, keys: Keys, locale: str, subject: str, mark: str
+    ) -> None:
+        make_site(session).locale = locale
+        for _ in range(MOST_MAILS):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+        make_correction(session, keys=keys, desk=DESK, now=NOW, is_suspect=True, **WORDS)
+
+        gathered = mails(session)[-1]
+
+        assert text_of(gathered).startswith(subject)
+        assert mark in text_of(gathered)
+        assert [word for word in WORDS.values() if word in (gathered.payload or "")] == []
+
+    def test_the_mail_of_many_has_an_end(
+        self, session: Session, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(desk_module, "MOST_GATHERED", 3)
+        make_site(session)
+        for _ in range(MOST_MAILS + 5):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        gathered = mails(session)[MOST_MAILS:]
+
+        assert [text_of(mail)[:6] for mail in gathered] == ["3 more", "2 more"]
+        assert untold(session) == []
+
+    def test_one_that_leaves_is_added_to_no_more(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(MOST_MAILS + 1):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+        gathered = mails(session)[-1]
+        gathered.attempts, gathered.lease, gathered.leased_until = 1, uuid.uuid4(), NOW + WITHIN
+        session.flush()
+
+        make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        assert [text_of(mail)[:6] for mail in mails(session)[MOST_MAILS:]] == ["1 more", "1 more"]
+        assert untold(session) == []
+
+    def test_one_that_no_key_opens_holds_up_no_report(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(MOST_MAILS + 1):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+        lost = mails(session)[-1].id
+        spoil = sa.text("UPDATE outbox_message SET payload = 'of another key' WHERE id = :id")
+        session.execute(spoil, {"id": lost})
+        session.expire_all()
+
+        for _ in range(2):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+
+        session.flush()
+        session.expire_all()
+        newest = session.scalars(select(OutboxMessage).where(OutboxMessage.id > lost)).one()
+        assert text_of(newest).startswith("2 more corrections")
+
+    def test_when_it_is_over_mails_come_one_by_one_again(self, session: Session, keys: Keys) -> None:
         make_site(session)
         for _ in range(MOST_MAILS + 5):
             make_correction(session, keys=keys, desk=DESK, now=NOW)
 
         make_correction(session, keys=keys, desk=DESK, now=NOW + WITHIN + timedelta(seconds=1))
 
-        assert len(mails(session)) == MOST_MAILS + 1
-        assert "?status=new" not in text_of(mails(session)[-1])
+        assert [mail.kind for mail in mails(session)] == ["correction"] * MOST_MAILS + [
+            "corrections",
+            "correction",
+        ]
+
+
+def untold(session: Session) -> list[str]:
+    """The reports whose link is in no mail."""
+    told = " ".join(text_of(mail) for mail in mails(session))
+    return [str(each) for each in session.scalars(select(Correction.id)) if str(each) not in told]
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 class TestTwoAtOnce:
-    def test_one_of_them_says_that_it_is_the_last(
-        self, session: Session, keys: Keys, engine: sa.Engine
-    ) -> None:
+    def test_each_is_told_of_once(self, session: Session, keys: Keys, engine: sa.Engine) -> None:
         make_site(session)
-        for number in range(MOST_MAILS - 2):
+        for number in range(MOST_MAILS - 1):
             make_correction(session, keys=keys, desk=DESK, message=f"Report {number}")
         session.commit()
 
@@ -151,8 +224,8 @@ class TestTwoAtOnce:
         other.join()
 
         session.rollback()
-        urls = [orjson.loads(mail.payload or "")["params"]["list_url"] for mail in mails(session)]
-        assert [bool(url) for url in urls] == [False] * (MOST_MAILS - 1) + [True]
+        assert [mail.kind for mail in mails(session)] == ["correction"] * MOST_MAILS + ["corrections"]
+        assert untold(session) == []
 
 
 class TestOverHttp:
