@@ -356,8 +356,10 @@ def _create_consents() -> None:
     op.create_table(
         "mail_permit",
         sa.Column("email_hash", sa.LargeBinary(32), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("permitted_at", _TIME, nullable=False),
-        sa.PrimaryKeyConstraint("email_hash", "permitted_at", name="pk_mail_permit"),
+        sa.PrimaryKeyConstraint("email_hash", "kind", "permitted_at", name="pk_mail_permit"),
+        sa.CheckConstraint("kind IN ('confirmation', 'data_link')", name=op.f("ck_mail_permit_known_kind")),
     )
     op.create_index("ix_mail_permit_permitted_at", "mail_permit", ["permitted_at"])
     op.create_table(

@@ -100,7 +100,9 @@ def consent_rows(
             }
             for number, (each, person) in enumerate(zip(consents, people, strict=True))
         ],
-        MailPermit: [{"email_hash": hashed, "permitted_at": THEN} for hashed in hashes],
+        MailPermit: [
+            {"email_hash": hashed, "kind": "confirmation", "permitted_at": THEN} for hashed in hashes
+        ],
         Suppression: [
             {"email_hash": b"x" + hashed[1:], "reason": "erased", "since": THEN} for hashed in hashes
         ],

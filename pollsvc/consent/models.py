@@ -230,12 +230,17 @@ class Confirmation(Model):
 
 
 class MailPermit(Model):
-    """That a confirmation mail to an address was allowed at a time: how many, is counted here."""
+    """That a mail which anybody can ask for was allowed to an address at a time: how many of a kind, is counted here."""
 
     __tablename__ = "mail_permit"
-    __table_args__ = (PrimaryKeyConstraint("email_hash", "permitted_at"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("email_hash", "kind", "permitted_at"),
+        CheckConstraint("kind IN ('confirmation', 'data_link')", name="known_kind"),
+    )
 
     email_hash: Mapped[Hash]
+    #: The mail's template. Each kind is counted for itself, so that who asks for one does not put off the other.
+    kind: Mapped[str]
     permitted_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -97,11 +97,11 @@ def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Out
     if consent and consent.state == State.ACTIVE:
         return Outcome.ALREADY_ACTIVE
     has_account = sign_up.text.mode == Mode.SOFT_OPT_IN
-    if not has_account and not permit_mail(session, sign_up.email_hash, now):
+    if not has_account and not permit_mail(session, "confirmation", sign_up.email_hash, now):
         if consent and consent.state == State.PENDING:
             # The mail is on its way, or in the mailbox.
             return Outcome.ALREADY_MAILED
-        sign_up.available_at = when_permitted(session, sign_up.email_hash, now)
+        sign_up.available_at = when_permitted(session, "confirmation", sign_up.email_hash, now)
         return Outcome.DEFERRED
     if subscriber is None:
         subscriber = Subscriber(id=uuid.uuid4(), email=sign_up.email, email_hash=sign_up.email_hash)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -17,7 +19,7 @@ from pollsvc.consent.models import (
     Suppression,
 )
 from pollsvc.corrections.models import Correction
-from pollsvc.outbox.models import OutboxMessage
+from pollsvc.outbox.models import OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
 
 #: Why no vote is among it.
 BALLOTS = (
@@ -39,7 +41,8 @@ def describe_person(session: Session, email_hash: bytes, now: datetime) -> dict[
     return {
         "generated_at": now.isoformat(),
         "email": subscriber.email if subscriber else None,
-        "consents": _consents(session, subscriber) if subscriber else [],
+        **_consents(session, subscriber),
+        "recipients": _recipients(session, subscriber) if subscriber else [],
         "sign_ups": _sign_ups(session, email_hash),
         "corrections": [_correction(each) for each in corrections],
         "mails": _mails(session, subscriber, [each.id for each in corrections]),
@@ -50,7 +53,10 @@ def describe_person(session: Session, email_hash: bytes, now: datetime) -> dict[
     }
 
 
-def _consents(session: Session, subscriber: Subscriber) -> list[dict[str, Any]]:
+def _consents(session: Session, subscriber: Subscriber | None) -> dict[str, list[dict[str, Any]]]:
+    """How each consent stands and what happened to it; and what happened to those of which nothing else is left."""
+    if subscriber is None:
+        return {"consents": [], "former_consents": []}
     consents = session.scalars(
         select(Consent)
         .where(Consent.subscriber_id == subscriber.id)
@@ -63,7 +69,10 @@ def _consents(session: Session, subscriber: Subscriber) -> list[dict[str, Any]]:
         .options(joinedload(ConsentEvent.text), joinedload(ConsentEvent.article))
         .order_by(ConsentEvent.id)
     ).all()
-    return [
+    happened: dict[uuid.UUID | None, list[dict[str, Any]]] = {}
+    for event in events:
+        happened.setdefault(event.consent_id, []).append(_event(event))
+    standing = [
         {
             "id": str(consent.id),
             "purpose": consent.purpose,
@@ -73,9 +82,31 @@ def _consents(session: Session, subscriber: Subscriber) -> list[dict[str, Any]]:
             "changed_at": consent.changed_at.isoformat(),
             "valid_until": _time(consent.valid_until),
             "text": _text(consent.text),
-            "events": [_event(event) for event in events if event.consent_id == consent.id],
+            "events": happened.pop(consent.id, []),
         }
         for consent in consents
+    ]
+    former = [{"id": str(consent_id), "events": theirs} for consent_id, theirs in happened.items()]
+    return {"consents": standing, "former_consents": former}
+
+
+def _recipients(session: Session, subscriber: Subscriber) -> list[dict[str, Any]]:
+    """The systems that took what they were told of a consent (Art. 15(1)(c)). By their hosts: an address may hold a secret."""
+    taken = session.execute(
+        select(WebhookEndpoint.url, WebhookAcknowledgement)
+        .join(WebhookEndpoint, WebhookEndpoint.id == WebhookAcknowledgement.endpoint_id)
+        .join(Consent, Consent.id == WebhookAcknowledgement.consent_id)
+        .where(Consent.subscriber_id == subscriber.id)
+        .order_by(WebhookAcknowledgement.consent_id, WebhookAcknowledgement.endpoint_id)
+    )
+    return [
+        {
+            "host": urlsplit(url).hostname,
+            "consent_id": str(acknowledgement.consent_id),
+            "kind": acknowledgement.kind,
+            "taken_at": acknowledgement.acknowledged_at.isoformat(),
+        }
+        for url, acknowledgement in taken
     ]
 
 

@@ -85,13 +85,13 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
     mailbox = next(_mailboxes(session, request.email_hash), None)
     if mailbox is None:
         return Answer.UNKNOWN
-    if not permit_mail(session, request.email_hash, now):
+    if not permit_mail(session, "data_link", request.email_hash, now):
         others = select(DataRequest.id).where(
             DataRequest.email_hash == request.email_hash, DataRequest.id != request.id
         )
         if session.scalar(others.limit(1)) is not None:
             return Answer.REPEATED
-        request.available_at = when_permitted(session, request.email_hash, now)
+        request.available_at = when_permitted(session, "data_link", request.email_hash, now)
         return Answer.DEFERRED
     # One mail answers all that were asked meanwhile.
     session.execute(

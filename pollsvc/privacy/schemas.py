@@ -105,6 +105,22 @@ class KeptMessageSchema(ma.Schema):
     settled_at = ma.fields.String(required=True, allow_none=True)
 
 
+class FormerConsentSchema(ma.Schema):
+    """What happened to a consent of which nothing else is left."""
+
+    id = ma.fields.String(required=True)
+    events = ma.fields.List(ma.fields.Nested(KeptEventSchema), required=True)
+
+
+class RecipientSchema(ma.Schema):
+    """A system that took what it was told of a consent."""
+
+    host = ma.fields.String(required=True)
+    consent_id = ma.fields.String(required=True)
+    kind = ma.fields.String(required=True)
+    taken_at = ma.fields.String(required=True)
+
+
 class KeptSuppressionSchema(ma.Schema):
     """Why and since when nothing is sent."""
 
@@ -118,6 +134,8 @@ class AccessSchema(ma.Schema):
     generated_at = ma.fields.String(required=True)
     email = ma.fields.String(required=True, allow_none=True)
     consents = ma.fields.List(ma.fields.Nested(KeptConsentSchema), required=True)
+    former_consents = ma.fields.List(ma.fields.Nested(FormerConsentSchema), required=True)
+    recipients = ma.fields.List(ma.fields.Nested(RecipientSchema), required=True)
     sign_ups = ma.fields.List(ma.fields.Nested(KeptSignUpSchema), required=True)
     corrections = ma.fields.List(ma.fields.Nested(KeptCorrectionSchema), required=True)
     mails = ma.fields.List(ma.fields.Nested(KeptMessageSchema), required=True)

@@ -1,12 +1,18 @@
 """What is kept about a person is shown whole, and leaves a row."""
 
+import uuid
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from pollsvc.consent.addresses import MAIL_PAUSE
 from pollsvc.consent.models import ConsentText
+from pollsvc.consent.signing_up import CONFIRM_WITHIN
+from pollsvc.outbox.models import WebhookAcknowledgement, WebhookEndpoint
 from pollsvc.privacy.access import BALLOTS
 from pollsvc.staff.models import AuditEntry
+from tests.conftest import NOW
 from tests.factories import ARTICLE_URL
 from tests.privacy.scene import Scene
 
@@ -31,6 +37,44 @@ class TestShowPerson:
         assert consent["events"][0]["article_url"] == ARTICLE_URL
         assert consent["events"][0]["text"]["body"] == planted.text.body
 
+    def test_gives_what_happened_to_one_that_ran_out(self, planted: Scene) -> None:
+        planted.later(MAIL_PAUSE + timedelta(minutes=1))
+        planted.work()
+        planted.later(CONFIRM_WITHIN + timedelta(hours=1))
+        planted.work()
+
+        kept = show(planted)
+
+        (former,) = kept["former_consents"]
+        assert [each["purpose"] for each in kept["consents"]] == ["newsletter"]
+        assert [each["kind"] for each in former["events"]] == ["requested", "confirmation_sent", "expired"]
+
+    def test_names_the_systems_that_were_told(self, planted: Scene) -> None:
+        (consent,) = show(planted)["consents"]
+        assert show(planted)["recipients"] == []
+        endpoint = planted.session.scalars(select(WebhookEndpoint)).one()
+        endpoint.url = "https://crm.news.example/hooks/a-secret"
+        planted.session.add(
+            WebhookAcknowledgement(
+                endpoint_id=endpoint.id,
+                consent_id=uuid.UUID(consent["id"]),
+                kind="consent.confirmed",
+                event_id=1,
+                occurred_at=NOW,
+                acknowledged_at=NOW,
+            )
+        )
+        planted.session.commit()
+
+        assert show(planted)["recipients"] == [
+            {
+                "host": "crm.news.example",
+                "consent_id": consent["id"],
+                "kind": "consent.confirmed",
+                "taken_at": NOW.isoformat(),
+            }
+        ]
+
     def test_gives_what_waits(self, planted: Scene) -> None:
         (sign_up,) = show(planted)["sign_ups"]
 
@@ -53,6 +97,7 @@ class TestShowPerson:
             ("mail", "confirmation", "delivered"),
             ("mail", "correction", "delivered"),
             ("webhook", "consent.confirmed", "pending"),
+            ("mail", "data_link", "delivered"),
         ]
 
     def test_says_why_no_vote_is_in_it(self, planted: Scene) -> None:

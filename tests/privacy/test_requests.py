@@ -8,7 +8,7 @@ from sqlalchemy import event as sa_event
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.consent.addresses import MAIL_PAUSE
+from pollsvc.consent.addresses import MAIL_PAUSE, MAILS_A_DAY
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import Consent, State
 from pollsvc.consent.service import email_hash
@@ -35,7 +35,6 @@ def ask(scene: Scene, email: str | None = None) -> Answer | None:
 class TestAnswer:
     def test_goes_to_who_consented(self, scene: Scene) -> None:
         subscribe(scene)
-        scene.later(MAIL_PAUSE + timedelta(minutes=1))
 
         assert ask(scene) == Answer.MAILED
 
@@ -44,7 +43,6 @@ class TestAnswer:
 
     def test_to_who_consented_is_left_by_one_press(self, scene: Scene) -> None:
         subscribe(scene)
-        scene.later(MAIL_PAUSE + timedelta(minutes=1))
         ask(scene)
 
         scene.work()
@@ -94,28 +92,44 @@ class TestAnswer:
     def test_goes_to_nobody_who_objected(self, scene: Scene) -> None:
         subscribe(scene)
         scene.post("/v1/suppressions", {"email": scene.email}, 200, by=scene.staff)
-        scene.later(MAIL_PAUSE + timedelta(minutes=1))
 
         assert ask(scene) == Answer.UNKNOWN
 
     def test_waits_for_the_next_mail_to_be_allowed(self, scene: Scene) -> None:
         subscribe(scene)
 
-        assert ask(scene) == Answer.DEFERRED
+        assert [ask(scene), ask(scene)] == [Answer.MAILED, Answer.DEFERRED]
 
         scene.later(MAIL_PAUSE + timedelta(minutes=1))
         scene.work()
-        assert [mail["Subject"] for mail in scene.mails()][1:] == ["What The Harbour Gazette keeps about you"]
+        assert [mail["Subject"] for mail in scene.mails()][1:] == [
+            "What The Harbour Gazette keeps about you"
+        ] * 2
         assert count(scene.session, DataRequest) == [0]
 
     def test_to_several_requests_is_one_mail(self, scene: Scene) -> None:
         subscribe(scene)
 
-        assert [ask(scene) for _ in range(3)] == [Answer.DEFERRED, Answer.REPEATED, Answer.REPEATED]
+        assert [ask(scene) for _ in range(4)] == [
+            Answer.MAILED,
+            Answer.DEFERRED,
+            Answer.REPEATED,
+            Answer.REPEATED,
+        ]
 
         scene.later(MAIL_PAUSE + timedelta(minutes=1))
         scene.work()
-        assert len(scene.mails()) == 2
+        assert len(scene.mails()) == 3
+
+    def test_puts_off_no_mail_that_confirms(self, scene: Scene) -> None:
+        correct(scene)
+        for _ in range(MAILS_A_DAY):
+            assert ask(scene) == Answer.MAILED
+            scene.later(MAIL_PAUSE + timedelta(minutes=1))
+
+        subscribe(scene)
+
+        assert "Please confirm: The Harbour Gazette" in [mail["Subject"] for mail in scene.mails()]
 
     def test_takes_along_what_was_asked_meanwhile(self, scene: Scene) -> None:
         correct(scene)
