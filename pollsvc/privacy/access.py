@@ -86,7 +86,7 @@ def _consents(session: Session, subscriber: Subscriber | None) -> dict[str, list
         }
         for consent in consents
     ]
-    former = [{"id": str(consent_id), "events": theirs} for consent_id, theirs in happened.items()]
+    former = [{"id": str(lost) if lost else None, "events": theirs} for lost, theirs in happened.items()]
     return {"consents": standing, "former_consents": former}
 
 

@@ -106,9 +106,9 @@ class KeptMessageSchema(ma.Schema):
 
 
 class FormerConsentSchema(ma.Schema):
-    """What happened to a consent of which nothing else is left."""
+    """What happened to a consent of which nothing else is left; without an id where the first release wrote it."""
 
-    id = ma.fields.String(required=True)
+    id = ma.fields.String(required=True, allow_none=True)
     events = ma.fields.List(ma.fields.Nested(KeptEventSchema), required=True)
 
 
