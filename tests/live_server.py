@@ -59,7 +59,7 @@ class LiveServer:
         is_asked = program or "--worker" in arguments
         self._arguments = arguments if is_asked else (*arguments, "--no-worker")
         self._program = program or command("serve")
-        self._directory = directory
+        self.directory = directory
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 (read until the object goes; a pipe would fill and block)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,7 +87,7 @@ class LiveServer:
         """Start the server and wait until it says that it is ready."""
         self._process = subprocess.Popen(
             [*self._program, "--host", "127.0.0.1", "--port", str(self.port), *self._arguments],
-            cwd=self._directory,
+            cwd=self.directory,
             env=clean_environ(self._settings),
             stdin=subprocess.DEVNULL,
             stdout=self._output,

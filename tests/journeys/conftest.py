@@ -1,23 +1,31 @@
 """Articles to read: the demo's, as `pollsvc demo` makes it, and a publisher's on an origin of its own."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Locator, Page
 from sqlalchemy.orm import Session
 
+from pollsvc.consent.models import SignUp
+from pollsvc.consent.signing_up import due_sign_ups
 from pollsvc.embeds.demo import make_demo
 from pollsvc.keys import Keys
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from tests.conftest import ENVIRON
+from tests.databases import SuiteDatabase
 from tests.factories import make_token
 from tests.journeys.host_page import HostPage
 from tests.journeys.newsroom import Newsroom
 from tests.live_server import LiveServer, clean_environ, command
+from tests.processes import wait_until
 
 # A class of readers from one network would soon be at the limits, which are tested elsewhere.
 UNLIMITED = {
@@ -37,6 +45,11 @@ class Article:
     def service(self) -> str:
         """The origin of the service."""
         return self.newsroom.server.url
+
+    @property
+    def mails(self) -> Path:
+        """Where the service puts its mails."""
+        return self.newsroom.server.directory / "instance" / "mail"
 
     @property
     def poll_url(self) -> str:
@@ -69,14 +82,39 @@ class Published(Article):
     embed_html: str
 
 
+@pytest.fixture(scope="session")
+def _demo_server(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with its worker for all tests of the demo on a database; it remembers nothing of the rows of the last."""
+    settings = {name: value for name, value in ENVIRON.items() if name != "POLLSVC_PUBLIC_URL"} | UNLIMITED
+    settings["POLLSVC_DATABASE_URL"] = database.url
+    with LiveServer(settings, tmp_path_factory.mktemp("demo"), "--worker") as server:
+        yield server
+
+
 @pytest.fixture
-def demo(live_server: Callable[..., LiveServer], session: Session, keys: Keys) -> Article:
-    """The demo article with its 642 ballots."""
-    server = live_server("--worker", **UNLIMITED)
-    poll = make_demo(session, keys, server.url, datetime.now(UTC))
+def demo(_demo_server: LiveServer, session: Session, keys: Keys) -> Iterator[Article]:
+    """The demo article with its 642 ballots, and nobody's mail."""
+    poll = make_demo(session, keys, _demo_server.url, datetime.now(UTC))
     token = make_token(session)
     session.commit()
-    return Article(f"{server.url}/", str(poll.id), Newsroom(server, token))
+    article = Article(f"{_demo_server.url}/", str(poll.id), Newsroom(_demo_server, token))
+    shutil.rmtree(article.mails, ignore_errors=True)
+    yield article
+    # What the worker has begun must not come upon the tables of the next test.
+    wait_until(lambda: is_idle(session))
+
+
+def is_idle(session: Session) -> bool:
+    """Say whether the worker has nothing to decide, to hand on or to deliver."""
+    session.rollback()
+    now = datetime.now(UTC)
+    begun = sa.or_(OutboxMessage.available_at <= now, OutboxMessage.lease.is_not(None))
+    waiting = (
+        due_sign_ups(now).with_only_columns(SignUp.id).order_by(None),
+        sa.select(OutboxMessage.id).where(OutboxMessage.state == "pending", begun),
+        sa.select(OutboxEvent.id).where(~OutboxEvent.is_fanned_out),
+    )
+    return not any(session.scalars(each).first() for each in waiting)
 
 
 @pytest.fixture(scope="session")

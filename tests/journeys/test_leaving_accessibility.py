@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -61,9 +60,9 @@ class TestAccess:
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("you have left")
 
-    def test_to_each_state_of_the_box(self, demo: Article, watcher: Watcher, tmp_path: Path) -> None:
+    def test_to_each_state_of_the_box(self, demo: Article, watcher: Watcher) -> None:
         page = watcher.page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
-        reader = Reader(page, demo, Mailbox(tmp_path, EMAIL))
+        reader = Reader(page, demo, Mailbox(demo.mails, EMAIL))
         poll = reader.signs_up()
         assert findings(page) == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +15,9 @@ from tests.journeys.steps import ARRIVED, EMAIL, SIGNED_UP, TAKEN_BACK, Reader
 
 
 @pytest.fixture
-def reader(demo: Article, page: Page, tmp_path: Path) -> Reader:
+def reader(demo: Article, page: Page) -> Reader:
     """A reader with scripts."""
-    return Reader(page, demo, Mailbox(tmp_path / "instance" / "mail", EMAIL))
+    return Reader(page, demo, Mailbox(demo.mails, EMAIL))
 
 
 def height_of(poll: Locator) -> float:
@@ -110,9 +109,9 @@ class TestBox:
         poll.get_by_role("checkbox").click()
         expect(poll.get_by_role("status")).to_contain_text(TAKEN_BACK)
 
-    def test_moves_nothing_below_the_poll(self, demo: Article, watcher: Watcher, tmp_path: Path) -> None:
+    def test_moves_nothing_below_the_poll(self, demo: Article, watcher: Watcher) -> None:
         page = watcher.page(viewport={"width": 390, "height": 844})
-        reader = Reader(page, demo, Mailbox(tmp_path, EMAIL))
+        reader = Reader(page, demo, Mailbox(demo.mails, EMAIL))
         poll = demo.opened(page)
         before = height_of(poll)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import urllib.parse
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,9 @@ from tests.journeys.steps import ARRIVED, EMAIL, SIGNED_UP, TAKEN_BACK, Reader, 
 
 
 @pytest.fixture
-def reader(demo: Article, page: Page, tmp_path: Path) -> Reader:
+def reader(demo: Article, page: Page) -> Reader:
     """A reader with scripts."""
-    return Reader(page, demo, Mailbox(tmp_path / "instance" / "mail", EMAIL))
+    return Reader(page, demo, Mailbox(demo.mails, EMAIL))
 
 
 class TestJourney:
@@ -97,9 +96,9 @@ class TestJourney:
         assert reader.state() == "withdrawn"
         assert Steps(reader.page, clicks=1).are_no_more_than(reader.joining)
 
-    def test_joins_and_leaves_without_scripts(self, demo: Article, watcher: Watcher, tmp_path: Path) -> None:
+    def test_joins_and_leaves_without_scripts(self, demo: Article, watcher: Watcher) -> None:
         page = watcher.page(java_script_enabled=False)
-        reader = Reader(page, demo, Mailbox(tmp_path / "instance" / "mail", EMAIL))
+        reader = Reader(page, demo, Mailbox(demo.mails, EMAIL))
         page.goto(demo.url)
         page.get_by_role("radio", name="Yes").check()
         reader.joining.click(page.get_by_role("checkbox"))
