@@ -60,6 +60,7 @@ def downgrade() -> None:
     if not is_sqlite:
         op.drop_index("ix_ballot_is_mixed", "ballot")
     op.drop_column("ballot", "is_mixed")
+    op.drop_column("ballot", "is_tier_sealed")
     op.drop_column("correction", "erased_at")
     if not is_sqlite:
         for table in _PROOF:
@@ -416,7 +417,8 @@ def _create_privacy() -> None:
 
 
 def _create_ballots_part() -> None:
-    op.add_column("ballot", sa.Column("is_mixed", sa.Boolean, nullable=False, server_default=sa.false()))
+    for name in ("is_mixed", "is_tier_sealed"):
+        op.add_column("ballot", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false()))
     if op.get_bind().dialect.name != "sqlite":
         # The few that wait to be mixed. SQLite keeps ballots in the order of their random keys: nothing to mix.
         op.create_index("ix_ballot_is_mixed", "ballot", ["poll_id"], postgresql_where=sa.text("NOT is_mixed"))

@@ -17,7 +17,7 @@ from pollsvc.polls.models import Ballot
 from pollsvc.polls.service import PollNotFound, PollWithdrawn
 from pollsvc.polls.statements import change_ballot, insert_ballots_of_poll
 from pollsvc.polls.verdicts import BUSY, NewBallot, Verdict
-from pollsvc.voters.service import Voter, voter_key
+from pollsvc.voters.service import Voter, seal_tier, voter_key
 
 #: Rows that one choice's count is spread over, so that voters seldom wait for each other's; docs/adr/0003 has the
 #: command that shows what it brings.
@@ -74,11 +74,12 @@ def new_ballot(
     """
     if not choices:
         raise _choices("Choose at least one.")
+    key = voter_key(keys, poll_id, voter)
     return NewBallot(
         poll_id=poll_id,
-        voter_key=voter_key(keys, poll_id, voter),
+        voter_key=key,
         choices=sorted(choices),
-        tier=voter.tier,
+        tier=seal_tier(keys, key, voter.tier),
         now=now,
     )
 

@@ -188,7 +188,10 @@ class Ballot(Model):
     poll_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("poll.id"))
     voter_key: Mapped[Hash]
     choices: Mapped[list[int]] = mapped_column(ChoiceIds)
+    #: Sealed: :func:`pollsvc.voters.service.open_tier` gives what the identity rests on.
     tier: Mapped[str]
+    #: False on ballots of the first release, which stored it in the open.
+    is_tier_sealed: Mapped[bool] = mapped_column(default=True, server_default=false())
     state: Mapped[str]
     #: Of the vote that stands: a changed one is of the hour of the change.
     voted_hour: Mapped[datetime]

@@ -90,8 +90,8 @@ _ADDED = "ON CONFLICT ON CONSTRAINT pk_tally_slot DO UPDATE SET n = t.n + EXCLUD
 _CAST = """
 WITH {gate},
 ins AS (
-  INSERT INTO ballot (poll_id, voter_key, choices, tier, state, voted_hour)
-  SELECT gate.poll_id, gate.voter_key, gate.choices, gate.tier, 'counted', date_trunc('hour', gate.at, 'UTC')
+  INSERT INTO ballot (poll_id, voter_key, choices, tier, is_tier_sealed, state, voted_hour)
+  SELECT gate.poll_id, gate.voter_key, gate.choices, gate.tier, true, 'counted', date_trunc('hour', gate.at, 'UTC')
     FROM gate WHERE gate.state = 'open' AND NOT gate.is_stale ORDER BY gate.poll_id, gate.voter_key
   ON CONFLICT ON CONSTRAINT pk_ballot DO NOTHING RETURNING poll_id, voter_key, choices),
 tally AS (

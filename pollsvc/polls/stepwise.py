@@ -130,6 +130,7 @@ def _row(ballot: NewBallot) -> dict[str, Any]:
         "voter_key": ballot.voter_key,
         "choices": ballot.choices,
         "tier": ballot.tier,
+        "is_tier_sealed": True,
         "state": "counted",
         "voted_hour": ballot.hour,
     }

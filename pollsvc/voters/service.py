@@ -21,7 +21,7 @@ _IDENTITY_BYTES = 16
 
 
 class Tier(StrEnum):
-    """What an identity rests on, strongest first; stored on the ballot."""
+    """What an identity rests on, strongest first; sealed on the ballot."""
 
     LOGIN = "login"
     COOKIE = "cookie"
@@ -97,3 +97,22 @@ def read_token(keys: Keys, token: str | None, now: datetime, tier: Tier) -> Vote
 def voter_key(keys: Keys, poll_id: uuid.UUID, voter: Voter) -> bytes:
     """The key of this voter's ballot in this poll; without the hash key it leads nowhere."""
     return keys.digest("ballot", poll_id.bytes, voter.identity)
+
+
+def seal_tier(keys: Keys, ballot_key: bytes, tier: Tier) -> Tier:
+    """The tier as a ballot keeps it: moved on by a number of the ballot's own that only the hash key gives.
+
+    In the open it would say which form a reader used, as the sign-up beside it does (docs/adr/0015).
+    """
+    return _moved(keys, ballot_key, tier, 1)
+
+
+def open_tier(keys: Keys, ballot_key: bytes, sealed: str) -> Tier:
+    """The tier behind what :func:`seal_tier` made of it."""
+    return _moved(keys, ballot_key, Tier(sealed), -1)
+
+
+def _moved(keys: Keys, ballot_key: bytes, tier: Tier, direction: int) -> Tier:
+    tiers = list(Tier)
+    by = int.from_bytes(keys.digest("tier", ballot_key)[:8], "big")
+    return tiers[(tiers.index(tier) + direction * by) % len(tiers)]

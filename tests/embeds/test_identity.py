@@ -16,6 +16,7 @@ from pollsvc.voters.service import LIFETIME, Tier, read_token
 from tests.embeds.pages import form_of
 from tests.embeds.visits import OURS, SITE, address, new_poll, post
 from tests.factories import make_voter_token
+from tests.polls.evidence import tiers_of
 
 COOKIE = "pollsvc_voter"
 LONG_AGO = datetime.now(UTC) - LIFETIME - timedelta(days=1)
@@ -177,6 +178,7 @@ class TestVoter:
         stranger: FlaskClient,
         poll: Poll,
         session: Session,
+        keys: Keys,
         *,
         has_cookie: bool,
         destination: str | None,
@@ -188,17 +190,17 @@ class TestVoter:
 
         by.post(form.action, data=form.filled(choices="1"), headers=headers)
 
-        assert session.scalars(select(Ballot.tier)).all() == [tier]
+        assert tiers_of(session, keys) == [tier]
 
     def test_of_a_form_in_an_article_is_remembered_from_then_on(
-        self, client: FlaskClient, poll: Poll, session: Session
+        self, client: FlaskClient, poll: Poll, session: Session, keys: Keys
     ) -> None:
         post(client, poll, origin=SITE, choices="1")
 
         page = client.get(address(poll)).text
 
         assert "Your answer" in page
-        assert session.scalars(select(Ballot.tier)).all() == ["form"]
+        assert tiers_of(session, keys) == ["form"]
 
 
 class TestPlantedIdentity:

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.polls.models import Ballot
+from pollsvc.keys import Keys
 from tests.chromium import Watcher
 from tests.embeds.visits import new_poll
 from tests.journeys.conftest import Published
 from tests.journeys.host_page import HostPage
 from tests.live_server import LiveServer
+from tests.polls.evidence import tiers_of
 
 SNIPPET = (
     '<pollsvc-poll poll="{poll}" mode="frame"></pollsvc-poll><script async src="{service}/embed.js"></script>'
@@ -45,7 +45,7 @@ def fitted(page: Page, inside: FrameLocator) -> float:
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 class TestCookieOfItsOwn:
     def test_remembers_the_reader_where_third_party_cookies_are_blocked(
-        self, page: Page, live_server: Callable[..., LiveServer], session: Session
+        self, page: Page, live_server: Callable[..., LiveServer], session: Session, keys: Keys
     ) -> None:
         # Over https by its settings, so that the cookie is Partitioned. Chromium takes it from 127.0.0.1 as it is.
         server = live_server(POLLSVC_PUBLIC_URL="https://polls.example")
@@ -62,7 +62,7 @@ class TestCookieOfItsOwn:
 
             expect(inside.get_by_role("status")).to_have_text("Your vote was counted.")
             expect(inside.get_by_role("button")).to_have_count(0)
-        assert session.scalars(select(Ballot.tier)).all() == ["frame"]
+        assert tiers_of(session, keys) == ["frame"]
         (cookie,) = page.context.cookies()
         assert cookie["name"] == "__Host-pollsvc_voter"
 

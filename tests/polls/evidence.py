@@ -10,8 +10,10 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
 from pollsvc.errors import Invalid
+from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot, Poll, TallyClock, TallySlot
 from pollsvc.staff.models import AuditEntry
+from pollsvc.voters.service import Tier, open_tier
 from tests.factories import make_voter
 
 #: The id of nothing.
@@ -46,6 +48,13 @@ def counted_by_slots(session: Session, poll_id: uuid.UUID) -> Counts:
 def ballots_of(session: Session) -> list[Ballot]:
     """Give all ballots, read anew."""
     return list(session.scalars(select(Ballot).execution_options(populate_existing=True)))
+
+
+def tiers_of(session: Session, keys: Keys) -> list[Tier]:
+    """Open the tiers of all ballots."""
+    ballots = ballots_of(session)
+    assert all(ballot.is_tier_sealed for ballot in ballots)
+    return [open_tier(keys, ballot.voter_key, ballot.tier) for ballot in ballots]
 
 
 def held(session: Session) -> dict[str, int]:

@@ -19,7 +19,7 @@ from pollsvc.voters.service import Tier, Voter, voter_key
 from tests.conftest import NOW
 from tests.factories import cast, make_poll, make_voter
 from tests.polls.acts import close, edit, withdraw
-from tests.polls.evidence import ballots_of, counted_by_ballots, counted_by_slots
+from tests.polls.evidence import ballots_of, counted_by_ballots, counted_by_slots, tiers_of
 
 A_MOMENT = timedelta(microseconds=1)
 
@@ -46,7 +46,7 @@ class TestFirstVote:
     ) -> None:
         cast(session, keys=keys, poll=poll, choices=[1], tier=tier)
 
-        assert [ballot.tier for ballot in ballots_of(session)] == [tier]
+        assert tiers_of(session, keys) == [tier]
 
     @pytest.mark.parametrize(
         ("now", "hour"),
@@ -127,7 +127,7 @@ class TestSecondVote:
         outcome = cast(session, keys=keys, poll=poll, choices=[1], tier=tier)
 
         assert outcome == Outcome.ALREADY_COUNTED
-        assert [ballot.tier for ballot in ballots_of(session)] == [Tier.STORAGE]
+        assert tiers_of(session, keys) == [Tier.STORAGE]
 
     def test_another_choice_is_refused(self, session: Session, poll: Poll, keys: Keys) -> None:
         cast(session, keys=keys, poll=poll, choices=[1])

@@ -135,7 +135,16 @@ class TestBallot:
     def test_holds_nothing_that_leads_to_a_person(self, session: Session, poll: Poll) -> None:
         columns = {column["name"] for column in sa.inspect(session.connection()).get_columns("ballot")}
 
-        assert columns == {"poll_id", "voter_key", "choices", "tier", "state", "voted_hour", "is_mixed"}
+        assert columns == {
+            "poll_id",
+            "voter_key",
+            "choices",
+            "tier",
+            "state",
+            "voted_hour",
+            "is_mixed",
+            "is_tier_sealed",
+        }
 
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     @pytest.mark.parametrize("table", ["ballot", "tally_slot"])

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pollsvc.articles.models import Site
-from pollsvc.polls.models import Ballot, Poll
+from pollsvc.keys import Keys
+from pollsvc.polls.models import Poll
 from pollsvc.polls.service import close_poll, withdraw_poll
 from tests.conftest import NOW
 from tests.factories import ACTOR, make_poll
-from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots, held
+from tests.polls.evidence import NOWHERE, counted_by_ballots, counted_by_slots, held, tiers_of
 from tests.polls.http import refusal, statements_sent, told, vote
 from tests.web.problems import fields_of, read_problem
 
@@ -73,10 +73,12 @@ class TestVote:
         assert answer == {"status": "counted", "results": None}
         assert held(session)["ballot"] == 1
 
-    def test_ballot_is_of_the_tier_of_a_stored_token(self, send: Send, poll: Poll, session: Session) -> None:
+    def test_ballot_is_of_the_tier_of_a_stored_token(
+        self, send: Send, poll: Poll, session: Session, keys: Keys
+    ) -> None:
         send(poll)
 
-        assert session.scalars(select(Ballot.tier)).all() == ["storage"]
+        assert tiers_of(session, keys) == ["storage"]
 
     @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
     def test_takes_one_statement_and_one_for_the_results(self, send: Send, poll: Poll) -> None:

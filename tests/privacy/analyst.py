@@ -5,6 +5,7 @@ the analyst does not: it is the truth that guesses are held to.
 """
 
 import json
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ PERSONAL = (
 )
 #: So few may stand in any order by chance, and there are thousands of pairs of orders to compare.
 FEW = 30
+#: What is so of fewer, or of all but fewer, goes together with something by chance.
+SEVERAL = 10
 #: Tables that a vote writes to.
 OF_VOTES = ("ballot", "tally_slot", "tally_clock")
 #: What belongs to the newsroom, an article or the installation.
@@ -67,6 +70,15 @@ class Guess:
     table: str
     people_by: str
     right: int
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Something that is so of some ballots, something that is so of some people, and how far they are the same readers."""
+
+    vote: str
+    person: str
     correlation: float
 
 
@@ -121,6 +133,52 @@ def best_guess(ballots: Sequence[tuple[int, Row]], people: Mapping[str, Sequence
         for people_by, readers in _orders(rows)
     ]
     return max(guesses, key=lambda guess: (guess.right, abs(guess.correlation)))
+
+
+def best_attribute(
+    ballots: Sequence[tuple[int, Row]], people: Mapping[str, Sequence[tuple[int, Row]]]
+) -> Alike:
+    """Try each thing that is so of some ballots with each that is so of some people, and give the two that go together most.
+
+    Such as: the vote came by a form, and so did the sign-up.
+    """
+    everybody = sorted({reader for reader, _ in ballots})
+    of_votes, of_people = _attributes({"ballot": ballots}), _attributes(people)
+    found = [
+        Alike(vote, person, abs(_agreement(everybody, voters, readers)))
+        for vote, voters in of_votes.items()
+        for person, readers in of_people.items()
+    ]
+    return max(found, key=lambda alike: alike.correlation)
+
+
+def _attributes(tables: Mapping[str, Sequence[tuple[int, Row]]]) -> dict[str, set[int]]:
+    """Give whom each value is true of, where it is true of several."""
+    holders: dict[str, set[int]] = {}
+    for table, rows in tables.items():
+        for reader, row in rows:
+            for name, value in _facts(row):
+                holders.setdefault(f"{table}.{name} = {value}", set()).add(reader)
+    everybody = {reader for rows in tables.values() for reader, _ in rows}
+    return {
+        fact: whose for fact, whose in holders.items() if SEVERAL <= len(whose) <= len(everybody) - SEVERAL
+    }
+
+
+def _facts(row: Row) -> Iterable[tuple[str, str]]:
+    """Give each column's value, and those of an object in one."""
+    for name, value in row.items():
+        yield name, spelled(value)
+        inner = json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+        if isinstance(inner, dict):
+            yield from ((f"{name}.{key}", spelled(each)) for key, each in inner.items())
+
+
+def _agreement(everybody: Sequence[int], some: set[int], others: set[int]) -> float:
+    """Phi: 1 where two things are true of the same readers, -1 of the opposite ones, about 0 where they have nothing in common."""
+    n, first, second = len(everybody), len(some), len(others & set(everybody))
+    spread = math.sqrt(first * (n - first) * second * (n - second))
+    return (n * len(some & others) - first * second) / spread if spread else 0.0
 
 
 def neighbours_met(ballots: Sequence[tuple[int, Row]], rows: Sequence[tuple[int, Row]]) -> float:

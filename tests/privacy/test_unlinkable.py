@@ -19,16 +19,19 @@ from pollsvc.consent.models import Consent, SignUp
 from pollsvc.consent.service import email_hash
 from pollsvc.corrections.models import Correction
 from pollsvc.db import Model
+from pollsvc.embeds.identity import FIELD
 from pollsvc.keys import Keys
 from pollsvc.polls.models import TallyClock
 from pollsvc.voters.service import voter_key
 from pollsvc.worker import Worker
+from tests.conftest import ENVIRON
 from tests.factories import ARTICLE_URL, make_consent_text, make_poll, make_site, make_voter, make_voter_token
 from tests.privacy.analyst import (
     OF_NOBODY,
     OF_VOTES,
     PERSONAL,
     Row,
+    best_attribute,
     best_guess,
     neighbours_met,
     rows_of,
@@ -42,6 +45,8 @@ RIGHT_BY_CHANCE = 12
 #: Two fair orders of 40 are as alike as this once in 10^8.
 ALIKE_BY_CHANCE = 0.78
 
+#: The origin of the service's own pages, which its plain forms come from.
+OURS = ENVIRON["POLLSVC_PUBLIC_URL"]
 AN_HOUR = timedelta(minutes=62)
 
 on_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -71,15 +76,22 @@ class Newspaper:
         self._send(f"/v1/polls/{self.poll.id}/votes", vote, status)
 
     def act(self, reader: int) -> None:
-        """Vote and, right after it, sign up; every other reader also sends a correction, whatever the vote was for."""
-        self.vote(reader, 1 + reader // 2 % 2)
-        consent = {
-            "text_id": str(self.text.id),
-            "email": email_of(reader),
-            "accepted": True,
-            "article_url": ARTICLE_URL,
-        }
-        self._send("/v1/consents", consent, 202)
+        """Vote and, right after it, sign up; every other reader also sends a correction, whatever the vote was for.
+
+        Half of them do so by the element, and half by the plain form.
+        """
+        choice = 1 + reader // 2 % 2
+        consent = {"text_id": str(self.text.id), "email": email_of(reader), "article_url": ARTICLE_URL}
+        if reader // 4 % 2:
+            self.vote(reader, choice)
+            self._send("/v1/consents", consent | {"accepted": True}, 202)
+        else:
+            token = make_voter_token(self._keys, number=reader)
+            fields = {"choices": choice, "accepted": "true", FIELD: token, **consent}
+            form = self.client.post(f"/embed/polls/{self.poll.id}", data=fields, headers={"Origin": OURS})
+            assert form.status_code == 303, form.text
+            # The next reader has a browser of their own.
+            self.client.delete_cookie("pollsvc_voter")
         if reader % 2:
             correction = {
                 "article_url": ARTICLE_URL,
@@ -223,6 +235,8 @@ class TestNoOrderTells:
 
         assert best.right <= RIGHT_BY_CHANCE, best
         assert abs(best.correlation) < ALIKE_BY_CHANCE, best
+        told = best_attribute(ballots, people)
+        assert told.correlation < ALIKE_BY_CHANCE, told
         assert numbers == dict.fromkeys((*OF_VOTES, "locked by votes"), 1)
         # By going to the ballots next to each row of a person one is met, as by drawing any.
         assert max(neighbours_met(ballots, rows) for rows in people.values()) <= 1.001

@@ -1,6 +1,7 @@
 """Who is a voter: a signed random identity."""
 
 import uuid
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,9 @@ from pollsvc.voters.service import (
     VoterTokenInvalid,
     VoterTokenMissing,
     issue_token,
+    open_tier,
     read_token,
+    seal_tier,
     voter_key,
 )
 
@@ -156,3 +159,25 @@ class TestVoterKey:
         one, other = keys_with("a" * 32, hash_key="1" * 32), keys_with("a" * 32, hash_key="2" * 32)
 
         assert voter_key(one, POLL, voter) != voter_key(other, POLL, voter)
+
+
+class TestSealTier:
+    @pytest.mark.parametrize("tier", Tier)
+    def test_is_opened_with_the_key(self, keys: Keys, tier: Tier) -> None:
+        sealed = [seal_tier(keys, bytes([number]) * 32, tier) for number in range(50)]
+
+        assert {open_tier(keys, bytes([number]) * 32, each) for number, each in enumerate(sealed)} == {tier}
+
+    @pytest.mark.parametrize("tier", Tier)
+    def test_is_any_of_them_alike(self, keys: Keys, tier: Tier) -> None:
+        sealed = Counter(seal_tier(keys, number.to_bytes(32, "big"), tier) for number in range(5_000))
+
+        # 1,000 each, give or take 28; more than six times that comes once in 10^9.
+        assert set(sealed) == set(Tier)
+        assert all(abs(count - 1_000) < 180 for count in sealed.values())
+
+    def test_tells_nothing_under_another_key(self) -> None:
+        sealed = [seal_tier(keys_with("s" * 32), bytes([each]) * 32, Tier.FORM) for each in range(200)]
+        other = keys_with("s" * 32, hash_key="o" * 32)
+
+        assert len({open_tier(other, bytes([n]) * 32, each) for n, each in enumerate(sealed)}) == len(Tier)
