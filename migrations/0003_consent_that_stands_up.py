@@ -26,8 +26,14 @@ _KINDS = (
     "'requested', 'confirmation_sent', 'confirmed', 'withdrawn', 'renewal_sent', 'renewed', 'expired', "
     "'imported', 'suppressed', 'released', 'erased'"
 )
-#: What no statement empties, ``TRUNCATE`` on PostgreSQL included.
-_PROOF = ("consent_text", "consent_event", "consent_seal", "audit_entry")
+#: What no statement empties or replaces, ``TRUNCATE`` on PostgreSQL and ``INSERT OR REPLACE`` on SQLite included, with
+#: the keys by which SQLite finds what a new row replaces.
+_PROOF = {
+    "consent_text": (("id",), ("site_id", "purpose", "version")),
+    "consent_event": (("id",),),
+    "consent_seal": (("position",), ("event_id",)),
+    "audit_entry": (("id",),),
+}
 #: What this migration changes, or makes foreign keys to.
 _TAKEN = (
     "ballot",
@@ -52,19 +58,18 @@ def upgrade() -> None:
     _create_corrections_part()
     _create_privacy()
     _create_ballots_part()
+    _seal_whole()
 
 
 def downgrade() -> None:
     """Take it away."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
+    _unseal_whole()
     if not is_sqlite:
         op.drop_index("ix_ballot_is_mixed", "ballot")
     op.drop_column("ballot", "is_mixed")
     op.drop_column("ballot", "is_tier_sealed")
     op.drop_column("correction", "erased_at")
-    if not is_sqlite:
-        for table in _PROOF:
-            op.execute(f"DROP TRIGGER {table}_refuses_truncate ON {table}")
     _unseal("consent_seal")
     for table in (
         "leftover",
@@ -118,7 +123,8 @@ def _take_tables() -> None:
     """Have all tables that change to ourselves before the first one does, on PostgreSQL.
 
     Writers of the release before hold some and want others, in an order of theirs. We give up and come again before
-    PostgreSQL would look for a deadlock (after a second), so that none of them is ever the one that is ended.
+    PostgreSQL would look for a deadlock (after a second), so that none of them is ever the one that is ended. The time is
+    that of all tables together: lock_timeout would begin anew with each.
     """
     bind = op.get_bind()
     if bind.dialect.name == "sqlite":
@@ -126,12 +132,12 @@ def _take_tables() -> None:
     for _ in range(200):
         try:
             with bind.begin_nested():
-                op.execute("SET LOCAL lock_timeout = '500ms'")
+                op.execute("SET LOCAL statement_timeout = '500ms'")
                 op.execute(f"LOCK TABLE {', '.join(_TAKEN)} IN ACCESS EXCLUSIVE MODE")
         except OperationalError:
             time.sleep(0.1)
         else:
-            op.execute("SET LOCAL lock_timeout = 0")
+            op.execute("SET LOCAL statement_timeout = 0")
             return
     raise RuntimeError("The tables are in use without a pause. Try again when fewer vote.")
 
@@ -312,6 +318,13 @@ def _create_consents() -> None:
     )
     op.create_index("ix_consent_site_id_state_id", "consent", ["site_id", "state", "id"])
     op.create_index("ix_consent_state_changed_at", "consent", ["state", "changed_at"])
+    op.create_index(
+        "ix_consent_requested_at",
+        "consent",
+        ["requested_at"],
+        sqlite_where=sa.text("confirmed_at IS NULL"),
+        postgresql_where=sa.text("confirmed_at IS NULL"),
+    )
     op.create_index("ix_consent_valid_until", "consent", ["valid_until"])
     op.create_index("ix_consent_withdrawal_hash", "consent", ["withdrawal_hash"])
     _seal("consent_event")
@@ -328,6 +341,7 @@ def _create_consents() -> None:
         sa.Column("withdrawal_hash", sa.LargeBinary(32)),
         sa.Column("is_suspect", sa.Boolean, nullable=False),
         sa.Column("occurred_at", _TIME, nullable=False),
+        sa.Column("arrived_at", _TIME, nullable=False),
         sa.Column("available_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sign_up"),
         sa.ForeignKeyConstraint(["text_id"], ["consent_text.id"], name="fk_sign_up_text_id"),
@@ -369,6 +383,9 @@ def _create_consents() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("since", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("email_hash", name="pk_suppression"),
+        sa.CheckConstraint(
+            "reason IN ('erased', 'objected', 'withdrawn')", name=op.f("ck_suppression_known_reason")
+        ),
     )
     op.create_table(
         "consent_seal",
@@ -381,13 +398,6 @@ def _create_consents() -> None:
         sa.ForeignKeyConstraint(["event_id"], ["consent_event.id"], name="fk_consent_seal_event_id"),
     )
     _seal("consent_seal")
-    if op.get_bind().dialect.name != "sqlite":
-        for table in _PROOF:
-            # A trigger of rows hears nothing of it.
-            op.execute(
-                f"CREATE TRIGGER {table}_refuses_truncate BEFORE TRUNCATE ON {table} "
-                f"FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
-            )
 
 
 def _create_corrections_part() -> None:
@@ -437,6 +447,35 @@ def _seal(table: str) -> None:
         f"CREATE TRIGGER {table}_refuses_change BEFORE UPDATE OR DELETE ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION refuse_change()"
     )
+
+
+def _seal_whole() -> None:
+    """Refuse what deletes rows behind the back of the triggers that refuse a DELETE."""
+    for table, keys in _PROOF.items():
+        if op.get_bind().dialect.name == "sqlite":
+            # Where recursive_triggers is off, as it is unless a connection switches it on, REPLACE fires no DELETE.
+            refusals = "".join(_refuse_taken(table, key) for key in (("rowid",), *keys))
+            op.execute(f"CREATE TRIGGER {table}_refuses_replace BEFORE INSERT ON {table} BEGIN {refusals}END")
+        else:
+            op.execute(
+                f"CREATE TRIGGER {table}_refuses_truncate BEFORE TRUNCATE ON {table} "
+                f"FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+            )
+
+
+def _refuse_taken(table: str, key: tuple[str, ...]) -> str:
+    same = " AND ".join(f"{column} = NEW.{column}" for column in key)
+    named = ", ".join(f"{table}.{column}" for column in key)
+    return (
+        f"SELECT RAISE(ABORT, '{table} is append-only, and holds this {named}') "  # noqa: S608 (names of ours)
+        f"WHERE EXISTS (SELECT 1 FROM {table} WHERE {same}); "
+    )
+
+
+def _unseal_whole() -> None:
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    for table in _PROOF:
+        op.execute(f"DROP TRIGGER {table}_refuses_{'replace' if is_sqlite else f'truncate ON {table}'}")
 
 
 def _unseal(table: str) -> None:

@@ -13,6 +13,7 @@ from inspect import iscoroutinefunction
 from typing import Annotated, Any
 
 import sqlalchemy as sa
+from cryptography.fernet import InvalidToken
 from flask import Flask
 from flask_sqlalchemy_lite import SQLAlchemy
 from sqlalchemy import event
@@ -37,6 +38,7 @@ PLAN_BY_KEY = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c en
 class EncryptedText(sa.types.TypeDecorator[str]):
     """Text that the database only ever sees encrypted (Fernet). Cannot be searched: keep a keyed hash beside it.
 
+    What none of our keys opens reads as None, and holds up no other row; it stays as it is until somebody writes it.
     The cipher hangs on the engine's dialect, so that each application has its own keys and none is global.
     """
 
@@ -47,7 +49,10 @@ class EncryptedText(sa.types.TypeDecorator[str]):
         return None if value is None else dialect.pollsvc_cipher.encrypt(value.encode())  # type: ignore[attr-defined]
 
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else dialect.pollsvc_cipher.decrypt(value).decode()  # type: ignore[attr-defined]
+        try:
+            return None if value is None else dialect.pollsvc_cipher.decrypt(value).decode()  # type: ignore[attr-defined]
+        except InvalidToken:
+            return None
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -78,7 +83,8 @@ Id = Annotated[uuid.UUID, mapped_column(sa.Uuid, primary_key=True, default=uuid7
 Number = Annotated[int, mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"))]
 Hash = Annotated[bytes, mapped_column(sa.LargeBinary(32))]
 Time = Annotated[datetime, mapped_column(UtcDateTime)]
-Encrypted = Annotated[str, mapped_column(EncryptedText)]
+#: Always there, and None where no key opens it.
+Encrypted = Annotated[str | None, mapped_column(EncryptedText, nullable=False)]
 
 
 class Model(DeclarativeBase):
@@ -247,7 +253,8 @@ def pragmas(connection: Any, *, foreign_keys: str) -> None:
     # What is deleted is overwritten with zeros: whoever was erased is in no page of the file.
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
-    # Without it INSERT OR REPLACE deletes a row behind the back of the triggers that refuse a DELETE.
+    # Without it INSERT OR REPLACE deletes a row without a word to triggers that look at a DELETE. What is append-only has
+    # others for it, which hold on any connection.
     connection.execute("PRAGMA recursive_triggers=ON")
 
 

@@ -11,23 +11,21 @@ import secrets
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
+from pollsvc.companion import Companion, Deaths
 from pollsvc.config import PREFIX, ConfigError, Settings
 from pollsvc.metrics_port import MetricsPort
 from pollsvc.patience import ASIDE
@@ -40,15 +38,10 @@ if TYPE_CHECKING:
 
 #: Seconds for requests under way when the service is told to stop; the whole stop stays below 10, on a busy machine too.
 DRAIN = 7
-#: Seconds for the outbox worker to end. It takes a second less by itself.
-COMPANION_DRAIN = 8
 #: Threads of each worker beside those that work: for what may be asked at any time, and to turn others away.
 SPARE_THREADS = 8
 #: Seconds between two looks at the workers: a dead one is noticed, and a signal heeded, this fast.
 WATCH = 0.1
-#: A worker that lived for so many seconds was well; its death is no reason to wait before the next one.
-HEALTHY = 5.0
-LONGEST_PAUSE = 10.0
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a folder that only we can read)
 
 
@@ -71,11 +64,13 @@ class Server(MPServer):
 
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any, *rest: Any) -> Any:
         """Make a worker that knows its place among the others."""
-        return super()._spawn_worker(idx, target, partial(callback_loader, idx), *rest)
+        worker = super()._spawn_worker(idx, target, partial(callback_loader, idx), *rest)
+        # The watch is ours: granian's is one more thread for each, which the system may refuse when the fork was done.
+        worker._watch = lambda: None  # type: ignore[method-assign]  # noqa: SLF001
+        return worker
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
-        deaths = [0] * self.workers
-        due: dict[int, float] = {}
+        deaths = [Deaths() for _ in range(self.workers)]
         if self.companion:
             self.companion.start()
         if self.port_for_metrics:
@@ -88,77 +83,29 @@ class Server(MPServer):
             now = time.monotonic()
             if self.companion:
                 self.companion.look(now)
-            for index, worker in enumerate(self.wrks):
-                if index not in due and not worker.inner.is_alive():
-                    deaths[index] = 1 if now - worker.birth > HEALTHY else deaths[index] + 1
-                    due[index] = now + _pause(deaths[index])
-                    told = f"Worker {index + 1} ({worker.inner.pid}) ended with {worker.inner.exitcode}."
-                    click.echo(f"{told} It is replaced in {_pause(deaths[index]):.0f} s.", err=True)
-            for index in [index for index, at in due.items() if at <= now]:
-                del due[index]
-                with self.port_for_metrics.silent() if self.port_for_metrics else nullcontext():
-                    self._respawn_workers([index], spawn_target, target_loader)
+            for index in range(self.workers):
+                replace = partial(self._respawn_workers, [index], spawn_target, target_loader)
+                self._look(index, deaths[index], replace, now)
         if self.companion:
             self.companion.stop()
-        # What was replaced is no failure of the service; granian would exit with 1.
-        self.interrupt_children.clear()
 
-
-class Companion:
-    """The outbox worker as a child of `serve`: begun again whenever it dies, told to stop with the others.
-
-    A program of its own rather than a fork: its threads and connections are no affair of the web workers.
-    """
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = dict(environ)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._birth = 0.0
-        self._deaths = 0
-        self._due = 0.0
-        self._last = 0.0
-
-    def start(self) -> None:
-        """Begin it."""
-        self._birth = time.monotonic()
-        # It ends with us, whichever way we end.
-        command = [sys.executable, "-m", "pollsvc.cli", "worker", "--parent", str(os.getpid())]
-        self._process = subprocess.Popen(command, env=self._environ)  # noqa: S603 (our own words)
-
-    def look(self, now: float) -> None:
-        """Replace it if it died, after a pause that grows with each death."""
-        if self._process is not None and self._process.poll() is not None:
-            self._deaths = 1 if now - self._birth > HEALTHY else self._deaths + 1
-            self._due = now + _pause(self._deaths)
-            told = f"The outbox worker ({self._process.pid}) ended with {self._process.returncode}."
-            click.echo(f"{told} It is replaced in {_pause(self._deaths):.0f} s.", err=True)
-            self._process = None
-        if self._process is None and now >= self._due:
-            self.start()
-
-    def stop(self) -> None:
-        """Tell it to end, while the web workers finish what they are at."""
-        self._last = time.monotonic() + COMPANION_DRAIN
-        if self._process is not None:
-            self._process.terminate()
-
-    def end(self) -> None:
-        """Wait until it has ended, in time for all to end within 10 s: systemd would kill what outlives its parent."""
-        if self._process is None:
+    def _look(self, index: int, deaths: Deaths, replace: Callable[[], None], now: float) -> None:
+        """Notice that a worker died; replace it when the pause is over."""
+        worker = self.wrks[index]
+        if deaths.due is None and not worker.inner.is_alive():
+            told = f"Worker {index + 1} ({worker.inner.pid}) ended with {worker.inner.exitcode}."
+            deaths.note(told, born=worker.birth, now=now)
+        if deaths.due is None or now < deaths.due:
             return
-        if not self._last:  # the service failed to start
-            self.stop()
         try:
-            self._process.wait(max(0.0, self._last - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-
-def _pause(deaths: int) -> float:
-    """Seconds to wait before a worker's successor: none after one or two deaths, then twice as long each time."""
-    return 0.0 if deaths <= 2 else min(LONGEST_PAUSE, 2.0 ** (deaths - 3))
+            with self.port_for_metrics.silent() if self.port_for_metrics else nullcontext():
+                replace()
+        except OSError as error:
+            # No room for another process. granian has taken the dead one out, and each is known by its place.
+            self.wrks.insert(index, worker)
+            deaths.note(f"Worker {index + 1} could not begin: {error.strerror}.", born=now, now=now)
+        else:
+            deaths.due = None
 
 
 def free_address(host: str, port: int) -> str:

@@ -12,7 +12,6 @@ import signal
 import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,8 +28,9 @@ from pollsvc.config import Settings
 from pollsvc.db import OUTBOX_CONNECTIONS, engine_options, prepare_engine
 from pollsvc.errands import all_errands, all_transports
 from pollsvc.errands.errand import Errand
-from pollsvc.outbox.delivery import Busy, DeliveryFailed, Result, claim, count_due, is_due, settle
+from pollsvc.outbox.delivery import DeliveryFailed, Result, claim, count_due, is_due, settle
 from pollsvc.outbox.models import OutboxMessage
+from pollsvc.outbox.places import AT_ONCE, Places
 from pollsvc.outbox.queue import open_queue, wake_task
 from pollsvc.web.metrics import DELIVERIES
 
@@ -44,10 +44,6 @@ HEARTBEAT = 5.0
 WATCH = 0.1
 #: Seconds for deliveries under way when it is told to stop; what is cut then is delivered again.
 DRAIN = 7.0
-#: Deliveries of one channel at once: a server that hangs holds these threads and no others.
-AT_ONCE = 4
-#: Of these to one endpoint, so that one which hangs leaves others; to one that fails, a single one.
-AT_ONCE_TO_ONE = 2
 #: Seconds to write down how a delivery ended, where the database does not answer; then it is delivered again.
 SETTLE_WITHIN = 60.0
 #: Seconds that one errand may take before the others, and deliveries, have their turn.
@@ -66,10 +62,7 @@ class Worker:
         prepare_engine(self._engine, self._keys)
         self._writing = self._engine.execution_options(sqlite_write=True)
         self.transports = all_transports(settings, partial(Session, self._engine))
-        self._places = {channel: threading.BoundedSemaphore(AT_ONCE) for channel in self.transports}
-        self._claiming = {channel: threading.Lock() for channel in self.transports}
-        self._counting = threading.Lock()
-        self._under_way: Counter[uuid.UUID] = Counter()
+        self._places = Places(self.transports)
         self._stopping = threading.Event()
         self.errands = all_errands(settings, self._keys)
 
@@ -93,13 +86,13 @@ class Worker:
     def deliver(self) -> list[threading.Thread]:
         """Begin to deliver what is due, in as many threads as there are messages and places, and do not wait for them."""
         begun = []
-        for channel, place in self._places.items():
+        for channel in self._places.channels:
             waiting = self._guarded(channel, partial(self._count_due, channel)) or 0
             for _ in range(waiting):
-                if not place.acquire(blocking=False):
+                thread = self._places.begin(channel, partial(self._deliver_all, channel))
+                if thread is None:
                     break  # enough threads deliver it already
-                begun.append(threading.Thread(target=self._deliver_all, args=(channel,), daemon=True))
-                begun[-1].start()
+                begun.append(thread)
         return begun
 
     def stop(self) -> None:
@@ -149,13 +142,8 @@ class Worker:
             session.commit()
 
     def _deliver_all(self, channel: str) -> None:
-        try:
-            while not self._stopping.is_set() and self._guarded(
-                channel, partial(self._deliver_next, channel)
-            ):
-                pass
-        finally:
-            self._places[channel].release()
+        while not self._stopping.is_set() and self._guarded(channel, partial(self._deliver_next, channel)):
+            pass
 
     def _deliver_next(self, channel: str) -> bool:
         message = self._claim_next(channel)
@@ -164,32 +152,18 @@ class Worker:
         try:
             self._deliver(channel, message)
         finally:
-            self._count(message, -1)
+            self._places.count(message, -1)
         return True
 
     def _claim_next(self, channel: str) -> OutboxMessage | None:
-        # One thread after the other, so that each sees where the others deliver to.
-        with self._claiming[channel]:
-            busy = self._busy()
+        with self._places.claiming(channel) as busy:
             if not self._is_due(partial(is_due, channel=channel, busy=busy)):
                 return None
             with self._transaction() as session:
                 message = claim(session, uuid.uuid4(), self._now(), channel, busy)
             if message is not None:
-                self._count(message, 1)
+                self._places.count(message, 1)
             return message
-
-    def _busy(self) -> Busy:
-        """The endpoints that this process delivers to."""
-        with self._counting:
-            numbers = {endpoint: number for endpoint, number in self._under_way.items() if number}
-        full = [endpoint for endpoint, number in numbers.items() if number >= AT_ONCE_TO_ONE]
-        return Busy(full, list(numbers))
-
-    def _count(self, message: OutboxMessage, one: int) -> None:
-        if message.endpoint_id is not None:
-            with self._counting:
-                self._under_way[message.endpoint_id] += one
 
     def _deliver(self, channel: str, message: OutboxMessage) -> None:
         began = time.monotonic()
@@ -235,6 +209,8 @@ class _QuietConsumer(Consumer):
 def work(settings: Settings, parent: int | None = None) -> None:
     """Work until SIGTERM, SIGINT or SIGHUP; then finish what is under way, for some seconds, and end the process.
 
+    It ends with 1 where the thread that looks has ended: whoever began it begins another.
+
     :param parent: the process to end with: nobody else would stop us when it is gone.
     """
     for chatty in ("huey", "huey.consumer"):
@@ -254,13 +230,15 @@ def keep_working(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: told.append(number))
     rung = threading.Event()
-    threading.Thread(target=_look_when_rung, args=(worker, rung, heartbeat), daemon=True).start()
+    looking = threading.Thread(target=_look_when_rung, args=(worker, rung, heartbeat), daemon=True)
+    looking.start()
     consumer, due = _start_consumer(settings, rung), time.monotonic() + HEARTBEAT
     log.info("worker began", mail="smtp" if settings.smtp_url else "files")
-    while not told and (parent is None or os.getppid() == parent):
+    while not told and (parent is None or os.getppid() == parent) and looking.is_alive():
         time.sleep(WATCH)
         if consumer is None and time.monotonic() >= due:
             consumer, due = _start_consumer(settings, rung), time.monotonic() + HEARTBEAT
+    status = 0 if looking.is_alive() else 1
     worker.stop()
     rung.set()
     if consumer is not None:
@@ -271,7 +249,7 @@ def keep_working(
             thread.join(max(0.0, deadline - time.monotonic()))
     # Threads that still wait for a server are daemons: what they deliver is leased, and delivered again.
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 def _look_when_rung(worker: Worker, rung: threading.Event, heartbeat: float) -> None:

@@ -1,6 +1,7 @@
 """The two databases that the suite runs on: migrated once, then set back to that state before each test."""
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -86,3 +87,13 @@ def open_engine(url: str, keys: Keys) -> sa.Engine:
     engine = sa.create_engine(**engine_options(url, 5))
     prepare_engine(engine, keys)
     return engine
+
+
+def wait_for_a_waiter(engine: sa.Engine) -> None:
+    """Wait until some PostgreSQL transaction waits for another one's lock."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    deadline = time.monotonic() + 10
+    with engine.connect() as connection:
+        while not connection.scalar(waiting):
+            assert time.monotonic() < deadline, "nobody waits"
+            time.sleep(0.01)

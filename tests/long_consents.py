@@ -82,6 +82,7 @@ def consent_rows(
                 "method": "checkbox",
                 "evidence": {},
                 "occurred_at": THEN,
+                "arrived_at": THEN,
                 "available_at": THEN + timedelta(days=36_500),
                 **where,
             }

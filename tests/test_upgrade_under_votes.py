@@ -5,8 +5,11 @@ What that release writes stands here as SQL, with the columns that it knows. Bef
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from pollsvc.migrating import is_behind, migrating
 from tests.cli.commands import installed
 from tests.conftest import ENVIRON
 from tests.databases import SuiteDatabase, open_engine
+from tests.processes import wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -170,3 +174,45 @@ def test_what_the_release_before_writes_meanwhile_is_kept(older_url: str, keys: 
     assert before.count("ballot") == before.ballots
     assert before.count("consent_event") == before.sign_ups
     before.engine.dispose()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_who_holds_one_table_and_wants_another_is_not_ended(older_url: str, keys: Keys) -> None:
+    """Also where the tables become free one after the other, each of them in time."""
+    engine = open_engine(older_url, keys)
+    asked = sa.text(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'ballot'::regclass AND mode = 'AccessExclusiveLock' "
+        "AND (granted OR NOT :is_granted)"
+    )
+
+    def wait_for_upgrade(*, is_granted: bool) -> None:
+        with engine.connect() as connection:
+            wait_until(lambda: bool(connection.scalar(asked, {"is_granted": is_granted})))
+
+    def hold(connection: sa.Connection, table: str) -> None:
+        connection.execute(sa.text(f"LOCK TABLE {table} IN ACCESS SHARE MODE"))
+
+    def upgrade() -> None:
+        with migrating(older_url) as alembic:
+            alembic.upgrade()
+
+    with ThreadPoolExecutor(2) as pool, engine.connect() as writer, ExitStack() as holding:
+        hold(writer, "site")
+        busy = [holding.enter_context(engine.connect()) for _ in range(3)]
+        for connection, table in zip(busy, ("ballot", "correction", "consent_event"), strict=True):
+            hold(connection, table)
+        upgraded = pool.submit(upgrade)
+        wait_for_upgrade(is_granted=False)
+        busy[0].rollback()
+        wait_for_upgrade(is_granted=True)
+        wanted = pool.submit(hold, writer, "ballot")
+        for connection in busy[1:]:
+            time.sleep(0.4)
+            connection.rollback()
+
+        wanted.result(20)
+
+        writer.rollback()
+        upgraded.result(60)
+    assert not is_behind(older_url)
+    engine.dispose()

@@ -47,12 +47,20 @@ class Voting:
     @property
     def counted(self) -> set[int]:
         """The readers who were told that their vote counts."""
-        return {number for number, told in list(self.told.items()) if told == 201}
+        return {number for number, told in self._copy().items() if told == 201}
 
     @property
     def refused(self) -> dict[int, int | str]:
         """The others, and what they were told."""
-        return {number: told for number, told in list(self.told.items()) if told != 201}
+        return {number: told for number, told in self._copy().items() if told != 201}
+
+    def _copy(self) -> dict[int, int | str]:
+        with self._lock:
+            return dict(self.told)
+
+    def _note(self, number: int, told: int | str) -> None:
+        with self._lock:
+            self.told[number] = told
 
     def wait_for_more(self, number: int = 20) -> None:
         """Wait until so many more votes were counted."""
@@ -73,7 +81,7 @@ class Voting:
                     connection.request("POST", path, body, {"Content-Type": "application/json"})
                     response = connection.getresponse()
                     response.read()
-                    self.told[number] = response.status
+                    self._note(number, response.status)
                 except (OSError, http.client.HTTPException) as error:
                     connection.close()
-                    self.told[number] = type(error).__name__
+                    self._note(number, type(error).__name__)

@@ -234,7 +234,7 @@ def _canonical_query(query: str) -> str:
         name, equals, value = parameter.partition("=")
         name = _normalised(name, _SAFE_IN_QUERY)
         # Links in newsletters carry their reader's address, which no article needs and nothing here may keep.
-        if not _is_dropped(name.lower()) and "@" not in unquote(value):
+        if not _is_dropped(name.lower()) and "@" not in unquote(parameter):
             parameters.append((name, equals + _normalised(value, _SAFE_IN_QUERY)))
     # By name only: the order of values of one name can mean something.
     parameters.sort(key=lambda parameter: parameter[0])

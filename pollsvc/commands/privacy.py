@@ -7,7 +7,6 @@ import time
 from datetime import datetime, timedelta
 
 import click
-from cryptography.fernet import InvalidToken
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -15,17 +14,21 @@ from pollsvc import errands  # noqa: F401 (loads the models of every feature, so
 from pollsvc.articles.models import Site
 from pollsvc.commands.starting import now, read_settings
 from pollsvc.consent.models import ConsentEvent, ConsentText, Kind
+from pollsvc.keys import Keys
 from pollsvc.opening import open_database
 from pollsvc.patience import lift_patience
+from pollsvc.privacy.clocks import Reading, read_clocks
 from pollsvc.privacy.leftovers import orphaned_files
-from pollsvc.privacy.retention import Reading, all_clocks, consent_clocks, read_clocks
-from pollsvc.privacy.rotation import renew_some, sealed_tables
+from pollsvc.privacy.retention import all_clocks, consent_clocks
+from pollsvc.privacy.rotation import Sealed, renew_some, sealed_tables
 
 #: The worker looks every hour; what is overdue by more than this, nobody forgets.
 _LATE = timedelta(days=1)
 #: Rows that are encrypted anew in one transaction, and how long votes are let by on SQLite between two.
 _BATCH = 100
 _PAUSE = 0.005
+#: The exit status where rows were passed over: 1 is a failure, 2 a wrong call.
+_UNREADABLE_LEFT = 3
 
 
 @click.group()
@@ -88,30 +91,45 @@ def _sign_ups(session: Session) -> list[str]:
 
 
 @click.command()
-def reencrypt() -> None:
+@click.option(
+    "--skip-unreadable", is_flag=True, help="Go on past what no key opens, name each row, and exit with 3."
+)
+def reencrypt(skip_unreadable: bool) -> None:
     """Encrypt with the first of POLLSVC_ENCRYPTION_KEYS what an older one encrypted; then the older one may go.
 
     It may run while readers are served, and again after it was stopped.
     """
     settings = read_settings()
-    keys = settings.keys()
     with open_database(settings) as session:
         session.commit()
-        for sealed in sealed_tables():
-            read = renewed = 0
-            after = None
-            while True:
-                try:
-                    step = renew_some(session, keys, sealed, after, _BATCH)
-                except InvalidToken as error:
-                    raise click.ClickException(
-                        f"A value in {sealed.name} was encrypted with a key that is not among "
-                        f"POLLSVC_ENCRYPTION_KEYS. Add that key at the end, and run this again."
-                    ) from error
-                session.commit()
-                read, renewed, after = read + step.read, renewed + step.renewed, step.last
-                if step.read < _BATCH:
-                    break
-                time.sleep(_PAUSE)
-            click.echo(f"{sealed.name}: {read} rows, {renewed} encrypted anew", err=True)
+        left = sum(
+            _renew_table(session, settings.keys(), sealed, skip_unreadable=skip_unreadable)
+            for sealed in sealed_tables()
+        )
+    if left:
+        click.echo(f"{left} rows hold what no key opens; all else is encrypted with the first key.", err=True)
+        sys.exit(_UNREADABLE_LEFT)
     click.echo("Everything is encrypted with the first key.", err=True)
+
+
+def _renew_table(session: Session, keys: Keys, sealed: Sealed, *, skip_unreadable: bool) -> int:
+    """Encrypt a table anew; in how many of its rows is something that no key opens."""
+    read = renewed = left = 0
+    after = None
+    while True:
+        step = renew_some(session, keys, sealed, after, _BATCH)
+        if step.unreadable and not skip_unreadable:
+            raise click.ClickException(
+                f"A value in {sealed.name} was encrypted with a key that is not among POLLSVC_ENCRYPTION_KEYS. Add "
+                f"that key at the end, and run this again. Where it is lost for good, add --skip-unreadable."
+            )
+        session.commit()
+        for identity in step.unreadable:
+            click.echo(f"{sealed.name} {identity}: no key opens it", err=True)
+        read, renewed, after = read + step.read, renewed + step.renewed, step.last
+        left += len(step.unreadable)
+        if step.read < _BATCH:
+            break
+        time.sleep(_PAUSE)
+    click.echo(f"{sealed.name}: {read} rows, {renewed} encrypted anew", err=True)
+    return left

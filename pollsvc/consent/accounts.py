@@ -11,7 +11,6 @@ import jwt
 from pollsvc.articles.logins import read_login_key
 from pollsvc.articles.models import Site
 from pollsvc.errors import Invalid, one_field
-from pollsvc.keys import Keys
 from pollsvc.text import UnfitText, normal_address
 
 #: How far ahead a token may expire: it is made for the page that the reader is on.
@@ -26,8 +25,10 @@ _OPTIONS: Any = {
 }
 
 
-def account_hash(keys: Keys, site: Site, token: str | None, *, email: str, now: datetime) -> str:
-    """The keyed hash of the account that a token of the site's login was made for.
+def check_account(site: Site, token: str | None, *, email: str, now: datetime) -> None:
+    """Refuse a sign-up that no token of the site's login vouches for.
+
+    Which account it is, is kept nowhere: events are never erased, and no trace of a person may outlive the address in them.
 
     :param email: the address that was typed, normalised; the token must hold the same one.
     :raises Invalid: if there is no token, or it is not a good one; the field is ``account_token``.
@@ -42,7 +43,6 @@ def account_hash(keys: Keys, site: Site, token: str | None, *, email: str, now: 
     except (jwt.PyJWTError, ValueError) as error:
         raise _refusal("This is no token that the publisher's login signed, with exp and sub.") from error
     _check(claims, site, email, now)
-    return keys.digest("account", site.id.bytes, claims["sub"].encode()).hex()
 
 
 def _check(claims: Mapping[str, Any], site: Site, email: str, now: datetime) -> None:

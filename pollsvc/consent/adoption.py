@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.models import Consent, ConsentEvent, Kind, SignUp, Subscriber
@@ -27,25 +27,28 @@ def adopt(session: Session, event: Mapping[Any, Any], now: datetime) -> bool:
     """
     if event["consent_id"] is not None or event["kind"] != Kind.REQUESTED or event["article_id"] is None:
         return False
-    person = session.get(Subscriber, event["subscriber_id"])
-    if person is None:
+    subscriber_id = event["subscriber_id"]
+    of_person = Subscriber.id == subscriber_id
+    email_hash = session.scalar(select(Subscriber.email_hash).where(of_person))
+    if email_hash is None:
         return False
-    session.add(
-        SignUp(
+    session.execute(
+        insert(SignUp).values(
             text_id=event["text_id"],
-            email=person.email,
-            email_hash=person.email_hash,
+            # As it stands: where no key opens it now, the sign-up waits for one, and the seals do not.
+            email=select(Subscriber.email).where(of_person).scalar_subquery(),
+            email_hash=email_hash,
             article_id=event["article_id"],
             origin=event["origin"],
             method=event["method"],
             evidence={**(event["evidence"] or {}), "first_event": str(event["id"])},
             is_suspect=event["is_suspect"],
             occurred_at=event["occurred_at"],
+            arrived_at=now,
             available_at=now,
         )
     )
-    session.flush()
-    _forget_if_alone(session, person.id, event["id"])
+    _forget_if_alone(session, subscriber_id, event["id"])
     return True
 
 

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, case, delete, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import lock_address
+from pollsvc.consent.confirming import drop_unsent
 from pollsvc.consent.handing_over import hand_over
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
@@ -30,10 +31,13 @@ from pollsvc.outbox.service import announce, forget_subject
 #: How many are looked at to pick one of, so that several workers seldom meet.
 _CHOICE = 16
 _DAY = timedelta(days=1)
+#: By these a consent is given, and by these one that was given ends.
+_GIVEN = (Kind.CONFIRMED, Kind.IMPORTED, Kind.RENEWED)
+_ENDS = {Kind.WITHDRAWN: State.WITHDRAWN, Kind.SUPPRESSED: State.WITHDRAWN, Kind.EXPIRED: State.EXPIRED}
 
 
 def unconfirmed(now: datetime) -> Select[uuid.UUID]:
-    """The consents whose confirmation is overdue, oldest first. A link that still works keeps one."""
+    """The requests whose confirmation is overdue, oldest first, taken back or not. A link that still works keeps one."""
     still_works = (
         select(Confirmation.token_hash)
         .where(
@@ -46,13 +50,13 @@ def unconfirmed(now: datetime) -> Select[uuid.UUID]:
     )
     return (
         select(Consent.id)
-        .where(Consent.state == State.PENDING, Consent.changed_at <= now - CONFIRM_WITHIN, ~still_works)
-        .order_by(Consent.changed_at)
+        .where(*_never_confirmed(), Consent.requested_at <= now - CONFIRM_WITHIN, ~still_works)
+        .order_by(Consent.requested_at)
     )
 
 
 def unconfirmed_since() -> Select[uuid.UUID, datetime]:
-    """The consents that wait to be confirmed, as ``id``, and ``since`` when: the request, or its last mail."""
+    """The requests that nobody confirmed, as ``id``, and ``since`` when: the request, or its last mail."""
     mailed = (
         select(func.max(Confirmation.created_at))
         .where(
@@ -62,8 +66,17 @@ def unconfirmed_since() -> Select[uuid.UUID, datetime]:
         )
         .scalar_subquery()
     )
-    since = case((mailed > Consent.changed_at, mailed), else_=Consent.changed_at)
-    return select(Consent.id.label("id"), since.label("since")).where(Consent.state == State.PENDING)
+    since = case((mailed > Consent.requested_at, mailed), else_=Consent.requested_at)
+    return select(Consent.id.label("id"), since.label("since")).where(*_never_confirmed())
+
+
+def _never_confirmed() -> tuple[ColumnElement[bool], ...]:
+    """Those that wait, and those that were taken back before. By the events: the links may be gone already."""
+    given = select(ConsentEvent.id).where(
+        ConsentEvent.consent_id == Consent.id, ConsentEvent.kind.in_(_GIVEN)
+    )
+    is_taken_back = and_(Consent.state == State.WITHDRAWN, ~given.exists())
+    return Consent.confirmed_at.is_(None), or_(Consent.state == State.PENDING, is_taken_back)
 
 
 def worn_links(now: datetime) -> Select[bytes]:
@@ -87,22 +100,24 @@ def unanswered(now: datetime) -> Select[uuid.UUID]:
 def expire_unconfirmed(session: Session, now: datetime) -> Sequence[str] | None:
     """Forget one sign-up that was not confirmed in time: that it was asked for and ran out stays, and whose it was goes.
 
+    One of somebody who had consented before is taken off what that came to.
+
     :returns: the Message-IDs of its mails, whose files are to be removed; None if there was nothing to do.
     """
     waiting = session.scalars(unconfirmed(now).limit(_CHOICE)).all()
     if not waiting:
         return None
-    return _forget_request(session, random.choice(waiting), now, State.PENDING)  # noqa: S311 (no secret)
+    return _forget_request(session, random.choice(waiting), now)  # noqa: S311 (no secret)
 
 
-def clear_link(session: Session, now: datetime) -> Sequence[str] | None:
-    """Delete one link that works no more. A sign-up that was taken back before it was confirmed is forgotten with it.
+def clear_link(session: Session, now: datetime) -> bool:
+    """Delete one link that works no more.
 
-    :returns: as :func:`expire_unconfirmed`.
+    :returns: whether there was any.
     """
     worn = session.scalars(worn_links(now).limit(_CHOICE)).all()
     if not worn:
-        return None
+        return False
     chosen = random.choice(worn)  # noqa: S311 (no secret)
     hashed = session.scalar(
         select(Subscriber.email_hash)
@@ -113,14 +128,10 @@ def clear_link(session: Session, now: datetime) -> Sequence[str] | None:
     if hashed is not None:
         lock_address(session, hashed)
     link = session.get(Confirmation, chosen, with_for_update={"skip_locked": True})
-    if link is None:
-        return ()  # another worker has it
-    consent = session.get(Consent, link.consent_id)
-    session.delete(link)
-    session.flush()
-    if consent and consent.state == State.WITHDRAWN and not _was_confirmed(session, consent.id):
-        return _forget_request(session, consent.id, now, State.WITHDRAWN)
-    return ()
+    if link is not None:  # else another worker has it
+        session.delete(link)
+        session.flush()
+    return True
 
 
 def expire_unanswered(session: Session, links: Links, now: datetime, most: int = 50) -> int:
@@ -140,6 +151,7 @@ def expire_unanswered(session: Session, links: Links, now: datetime, most: int =
     ended = session.scalars(locked).all() if due else ()
     for consent in ended:
         note(session, consent, Kind.EXPIRED, text=consent.text, method="clock", actor="system", now=now)
+        drop_unsent(session, consent)
         announce(
             session,
             "consent.expired",
@@ -151,7 +163,7 @@ def expire_unanswered(session: Session, links: Links, now: datetime, most: int =
     return len(ended)
 
 
-def _forget_request(session: Session, consent_id: uuid.UUID, now: datetime, state: State) -> Sequence[str]:
+def _forget_request(session: Session, consent_id: uuid.UUID, now: datetime) -> Sequence[str]:
     person = session.scalar(
         select(Subscriber)
         .join(Consent, Consent.subscriber_id == Subscriber.id)
@@ -162,11 +174,14 @@ def _forget_request(session: Session, consent_id: uuid.UUID, now: datetime, stat
     # As a sign-up is decided: whatever concerns one address happens one after the other.
     lock_address(session, person.email_hash)
     consent = session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
-    if consent is None or consent.state != state or _has_link(session, consent, now):
+    if consent is None or consent.state not in (State.PENDING, State.WITHDRAWN):
         return ()
+    before = _stood_before(session, consent_id)
+    if _has_link(session, consent, now) or (consent.state == State.WITHDRAWN and before):
+        return ()  # it was asked for anew, or confirmed, this moment
     evidence: dict[str, object] = {"request_id": str(consent.request_id)} if consent.request_id else {}
-    if _was_confirmed(session, consent_id):
-        evidence["was_confirmed"] = True
+    if before:
+        evidence["before"] = before
     note(
         session,
         consent,
@@ -220,9 +235,22 @@ def _has_link(session: Session, consent: Consent, now: datetime) -> bool:
     return session.scalar(works.limit(1)) is not None
 
 
-def _was_confirmed(session: Session, consent_id: uuid.UUID) -> bool:
-    given = select(ConsentEvent.id).where(
-        ConsentEvent.consent_id == consent_id,
-        ConsentEvent.kind.in_([Kind.CONFIRMED, Kind.IMPORTED, Kind.RENEWED]),
+def _stood_before(session: Session, consent_id: uuid.UUID) -> dict[str, str] | None:
+    """How a consent stood before it was asked for anew: when it was last given, how that ended, and when; None if it never was."""
+    events = select(ConsentEvent.id, ConsentEvent.kind, ConsentEvent.occurred_at).where(
+        ConsentEvent.consent_id == consent_id
     )
-    return session.scalar(given.limit(1)) is not None
+    last_given = events.where(ConsentEvent.kind.in_(_GIVEN)).order_by(ConsentEvent.id.desc())
+    given = session.execute(last_given.limit(1)).first()
+    if given is None:
+        return None
+    then_ended = events.where(ConsentEvent.kind.in_(_ENDS), ConsentEvent.id > given.id).order_by(
+        ConsentEvent.id
+    )
+    # It is not asked for anew while it stands.
+    ended = session.execute(then_ended.limit(1)).one()
+    return {
+        "confirmed_at": given.occurred_at.isoformat(),
+        "changed_at": ended.occurred_at.isoformat(),
+        "state": _ENDS[ended.kind],
+    }

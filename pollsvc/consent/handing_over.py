@@ -9,21 +9,20 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.links import Links
-from pollsvc.consent.models import Consent, ConsentText, Mode, State
-from pollsvc.outbox.fan_out import matches, tell_alone
+from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Mode, State
+from pollsvc.outbox.fan_out import ERASED, takes, tell_alone
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
 from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
 
 #: After these an endpoint believes that it may write to the person.
 _GIVEN = ("consent.confirmed", "consent.renewed", "consent.imported")
-#: What tells of each state. One that is asked for again was told of as ended.
-_KINDS: Mapping[str, str] = {
-    State.ACTIVE: "consent.confirmed",
+#: What tells that a consent does not stand. One that is asked for again was told of as ended.
+_ENDED: Mapping[str, str] = {
     State.WITHDRAWN: "consent.withdrawn",
     State.PENDING: "consent.withdrawn",
     State.EXPIRED: "consent.expired",
@@ -61,7 +60,7 @@ def tell(session: Session, links: Links, consent: Consent, kind: str, now: datet
 def hand_over(
     links: Links, consent: Consent, text: ConsentText | None = None, email: str | None = None
 ) -> dict[str, Any]:
-    """What the publisher's systems are told of a consent.
+    """What the publisher's systems are told of a consent. The address is None where no key opens it.
 
     :param text: what it is to, and ``email`` whose it is, where the caller has them already.
     """
@@ -122,12 +121,13 @@ def send_outstanding(
         if each.delivery is not None:
             continue
         data: dict[str, Any] = {"consent_id": str(each.consent_id)}
-        if each.kind != "consent.erased":
-            # Locked, so that what changes now is told after this.
-            lock = {"of": Consent}
+        if each.kind != ERASED:
+            # Locked, so that what changes now is told after this. Nobody is waited for: an erasure that has it may wait
+            # for a delivery, and that for the endpoint.
+            lock = {"of": Consent, "skip_locked": True}
             consent = session.get(Consent, each.consent_id, populate_existing=True, with_for_update=lock)
-            if consent is None or _KINDS[consent.state] != each.kind:
-                continue  # it changed since we looked, and that is told by itself
+            if consent is None or _kind_of(endpoint, consent) != each.kind:
+                continue  # it changes, or did since we looked, and that is told by itself
             data = hand_over(links, consent)
         tell_alone(session, endpoint, each.kind, subject=each.subject, data=data, now=now)
         count += 1
@@ -147,32 +147,49 @@ def _standing(
     if after is not None:
         owed = owed.where(Consent.id > after)
     for consent in session.scalars(owed.order_by(Consent.id).limit(limit)):
-        kind = _KINDS[consent.state]
         since = consent.confirmed_at if consent.state == State.ACTIVE else consent.changed_at
-        yield Outstanding(consent.id, f"subscriber:{consent.subscriber_id}", kind, since)
+        subject, kind = f"subscriber:{consent.subscriber_id}", _kind_of(endpoint, consent)
+        yield Outstanding(consent.id, subject, kind, since)
+
+
+def _kind_of(endpoint: WebhookEndpoint, consent: Consent) -> str:
+    """What tells an endpoint, in a word that it takes, how a consent stands."""
+    if consent.state == State.ACTIVE:
+        return next(kind for kind in _GIVEN if takes(endpoint.event_types, kind))
+    return _ENDED[consent.state]
 
 
 def _is_owed(endpoint: WebhookEndpoint) -> ColumnElement[bool]:
     """Whether an endpoint believes something else of a consent than what is so, in what it wants to be told of."""
     known = WebhookAcknowledgement
     believed_given = known.kind.in_(_GIVEN)
+    given = [kind for kind in _GIVEN if takes(endpoint.event_types, kind)]
+    given_at = _given_at(given)
     # A consent that was confirmed anew is news too: it stands on another text, or on another day.
-    is_news = or_(known.kind.is_(None), ~believed_given, known.occurred_at < Consent.confirmed_at)
-    owed = {
-        "consent.confirmed": and_(Consent.state == State.ACTIVE, is_news),
+    is_news = or_(known.kind.is_(None), known.occurred_at < given_at)
+    rules = [and_(Consent.state == State.ACTIVE, given_at.is_not(None), is_news)] if given else []
+    if takes(endpoint.event_types, "consent.withdrawn"):
         # Pending again before the endpoint knew that it had ended.
-        "consent.withdrawn": and_(Consent.state.in_([State.WITHDRAWN, State.PENDING]), believed_given),
-        "consent.expired": and_(Consent.state == State.EXPIRED, believed_given),
-    }
-    return or_(false(), *(rule for kind, rule in owed.items() if matches(endpoint.event_types, kind)))
+        rules.append(and_(Consent.state.in_([State.WITHDRAWN, State.PENDING]), believed_given))
+    if takes(endpoint.event_types, "consent.expired"):
+        rules.append(and_(Consent.state == State.EXPIRED, believed_given))
+    return or_(false(), *rules)
+
+
+def _given_at(kinds: Sequence[str]) -> SQLColumnExpression[datetime | None]:
+    """When a consent was last given in one of these ways."""
+    if len(kinds) == len(_GIVEN):
+        return Consent.confirmed_at  # the same, without a look at each consent's events
+    event = ConsentEvent
+    of_kinds = event.kind.in_([kind.removeprefix("consent.") for kind in kinds])
+    newest = select(func.max(event.occurred_at)).where(event.consent_id == Consent.id, of_kinds)
+    return newest.scalar_subquery()
 
 
 def _forgotten(
     session: Session, endpoint: WebhookEndpoint, after: uuid.UUID | None, limit: int
 ) -> Iterator[Outstanding]:
-    """Persons whom we forgot, and the endpoint was not told to."""
-    if not matches(endpoint.event_types, "consent.erased"):
-        return
+    """Persons whom we forgot, and the endpoint was not told to: whatever it asks for today, it knew of them."""
     known = WebhookAcknowledgement
     left = select(known.consent_id).where(
         known.endpoint_id == endpoint.id, ~exists().where(Consent.id == known.consent_id)
@@ -180,7 +197,7 @@ def _forgotten(
     if after is not None:
         left = left.where(known.consent_id > after)
     for consent_id in session.scalars(left.order_by(known.consent_id).limit(limit)):
-        yield Outstanding(consent_id, f"consent:{consent_id}", "consent.erased", None)
+        yield Outstanding(consent_id, f"consent:{consent_id}", ERASED, None)
 
 
 def _newest_messages(
@@ -198,9 +215,11 @@ def _newest_messages(
         )
         .order_by(OutboxEvent.id, OutboxMessage.id)
     )
+    # Of what no key opens it is not known whose it is: nothing is under way there.
     return {
         uuid.UUID(orjson.loads(event.data)["consent_id"]): (message, event)
         for message, event in session.execute(refused)
+        if event.data is not None
     }
 
 

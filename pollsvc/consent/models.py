@@ -1,4 +1,4 @@
-"""What was shown, who agreed, and when. Texts, events and seals are append-only: triggers refuse UPDATE and DELETE."""
+"""What was shown, who agreed, and when. Texts, events and seals are append-only: triggers refuse UPDATE, DELETE and replacement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pollsvc.articles.models import Article
@@ -115,6 +115,13 @@ class Consent(Model):
         CheckConstraint(f"state IN ({_one_of(State)})", name="known_state"),
         Index("ix_consent_site_id_state_id", "site_id", "state", "id"),
         Index("ix_consent_state_changed_at", "state", "changed_at"),
+        # What nobody confirmed: a week's requests among years of consents.
+        Index(
+            "ix_consent_requested_at",
+            "requested_at",
+            sqlite_where=text("confirmed_at IS NULL"),
+            postgresql_where=text("confirmed_at IS NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -201,7 +208,9 @@ class SignUp(Model):
     withdrawal_hash: Mapped[Hash | None] = mapped_column(index=True)
     is_suspect: Mapped[bool]
     occurred_at: Mapped[datetime]
-    #: When the worker takes it: at once, or when its address may get a mail again.
+    #: Since when it waits here; one of the first release occurred long before.
+    arrived_at: Mapped[datetime]
+    #: When the worker takes it: at once, or when its address may get a mail again or a key may open it.
     available_at: Mapped[datetime] = mapped_column(index=True)
     text: Mapped[ConsentText] = relationship()
     article: Mapped[Article] = relationship()
@@ -260,7 +269,10 @@ class Suppression(Model):
     """An address that nothing is sent to any more; only its keyed hash is known."""
 
     __tablename__ = "suppression"
-    __table_args__ = (PrimaryKeyConstraint("email_hash"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("email_hash"),
+        CheckConstraint(f"reason IN ({_one_of(Reason)})", name="known_reason"),
+    )
 
     email_hash: Mapped[Hash]
     reason: Mapped[str]

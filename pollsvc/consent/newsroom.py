@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 from flask import Response, request, stream_with_context
-from sqlalchemy.exc import DBAPIError
 
 from pollsvc.consent import exporting, importing, timelines
 from pollsvc.consent.exporting import Wanted
@@ -128,18 +127,18 @@ def import_consents(query: dict[str, Any]) -> Response:
             importing.end_import(db.writing, plan, report.totals, now=now())
             db.writing.commit()
             yield _lines([report.last()])
-        except DBAPIError as error:
-            # The status is sent: this line stands for it.
+        except Exception as error:  # noqa: BLE001 (the status is sent: this line stands for it)
             problem = errors.problem_of(error)
             errors.note(error, problem)
-            yield _lines([{"error": problem.code, "detail": _CUT, "totals": report.totals}])
+            why = "The database did not answer." if problem.status == 503 else "Something failed on our side."
+            yield _lines([{"error": problem.code, "detail": f"{why} {_CUT}", "totals": report.totals}])
         finally:
             file.close()
 
     return Response(stream_with_context(told()), content_type=KINDS[1])
 
 
-_CUT = "The database did not answer. What is told above was stored; send the same file again, and the rest will be."
+_CUT = "What is told above was stored; send the same file again, and the rest will be."
 
 
 def _export(

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-#: The languages whose words of leaving are all here. Not Portuguese, of which we know some.
+#: The languages of which we know all the words of leaving. Not Portuguese, of which we know some.
 LANGUAGES = frozenset({"en", "de", "fr", "es", "it", "nl"})
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
@@ -26,12 +26,13 @@ def plain_sentences(text: str) -> Iterator[str]:
             yield words
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
+def any_of(*patterns: str) -> re.Pattern[str]:
+    """Whichever of these."""
     return re.compile("|".join(patterns))
 
 
 #: What readers get.
-PURPOSE = _any(
+PURPOSE = any_of(
     r"newsletters?",
     r"\bnews\b",
     r"\bupdates?\b",
@@ -58,56 +59,8 @@ PURPOSE = _any(
     r"not[ií]cias",
 )
 
-#: That, and how, readers leave.
-WITHDRAWAL = _any(
-    r"unsubscrib",
-    r"withdraw",
-    r"opt[ -]?out",
-    r"opting out",
-    r"\bleave\b",
-    r"\bcancel",
-    r"\bstop\b.{0,40}\btime\b",
-    r"(?<!ir)revok",
-    r"abmeld",
-    r"abbestell",
-    r"(?<!un)widerr[uü]f",
-    r"meld\w*\b.{0,40}\bab\b",
-    r"d[ée]sabonn",
-    r"d[ée]sinscri",
-    r"\bretir(er|e|ez)\b",
-    r"r[ée]sili",
-    r"\bbaja\b",
-    r"\bcancel",
-    r"\bretirar",
-    r"(?<!ir)\brevo[ck]",
-    r"disiscri",
-    r"annulla",
-    r"afmeld",
-    r"\bmeld\w*\b.{0,40}\baf\b",
-    r"uit(schrijv|te schrijven)",
-    r"\bschrijf\b.{0,40}\buit\b",
-    r"in(trek|te trekken)",
-    r"op(zeg|te zeggen)",
-)
-
-#: That readers cannot leave after all.
-NO_WITHDRAWAL = _any(
-    r"\b(cannot|can ?not|can't|may not|must not|not possible to|no longer|never) (be )?"
-    r"(unsubscrib|withdraw|cancel|revok|opt out|leav)",
-    r"\birrevocab",
-    r"\bunwiderruflich",
-    r"\birr[ée]vocab",
-    r"\birrevoc",
-    r"\bonherroepelijk",
-    r"\b(kann|können|ist) (\w+ ){0,3}nicht (\w+ ){0,2}(widerruf|abbestell|abgemeld|gekündigt)",
-    r"\bne (peu[tx]|pouvez|pourrez) (pas|plus)\b[^.]{0,40}(d[ée]sabonn|d[ée]sinscri|retir)",
-    r"\bno (puede|podr[áa]|se puede)\b[^.]{0,30}(baja|cancelar|retirar|revocar)",
-    r"\bnon (puoi|pu[òo]|[èe] possibile)\b[^.]{0,30}(disiscri|revoc|annull)",
-    r"\bkunt? (\w+ ){0,3}niet (\w+ ){0,2}(uitschrijv|intrek|afmeld|opzeg)",
-)
-
 #: That something is not so, which turns a sentence about a duty into a promise.
-NEGATION = _any(
+NEGATION = any_of(
     r"\b(not|no|never|nor|neither|without|whether|n't|cannot|regardless|independent\w*|even if|optional)\b|n't\b",
     r"\b(nicht|kein\w*|nie|niemals|ohne|unabhängig|auch wenn|freiwillig\w*)\b",
     r"\b(ne|n'\w+|pas|jamais|aucune?|sans|indépendamment|facultati\w+|ni)\b",
@@ -118,10 +71,10 @@ NEGATION = _any(
 )
 
 #: The same, in the words that stand beside a verb.
-DENIAL = _any(r"\b(not|nor|nicht|kein\w*|ne|n'\w+|pas|no|non|niet|geen|n[ãa]o)\b|n't\b")
+DENIAL = any_of(r"\b(not|nor|nicht|kein\w*|ne|n'\w+|pas|no|non|niet|geen|n[ãa]o)\b|n't\b")
 
 #: That taking part is taken for consent, unless that very verb is denied.
-IMPLIED = _any(
+IMPLIED = any_of(
     # English
     r"\b(by|when|upon|in|with) (you )?(voting|completing|taking part|participating|answering|casting|filling (in|out)|clicking "
     r"(on )?(the )?[\"'“]?vote|submitting|continuing|using|pressing (the )?[\"'“]?vote)",
@@ -175,7 +128,7 @@ IMPLIED = _any(
 )
 
 #: That it is a duty, or the price of something. In a sentence that denies it, it is a promise.
-DUTY = _any(
+DUTY = any_of(
     r"\b(must|need to|have to|has to|required to|requires? (you )?(to|a|an|your)) (\w+ ){0,3}"
     r"(subscrib|sign|agree|accept|consent|subscription|e-?mail)",
     r"\b(only (if|when|after|once)|unless) (you|i) (subscrib|sign up|agree|accept|consent|have (subscribed|agreed))",
@@ -214,7 +167,7 @@ DUTY = _any(
 )
 
 #: The word for agreeing, in whoever's mouth.
-AGREE = _any(
+AGREE = any_of(
     r"\b(agree|agrees|agreed|agreeing|accept|accepts|accepting|consent|consents|acknowledge|approve)\b",
     r"\bstimm\w*\b|zustimm|akzeptier|einverstanden|\bwillig\w*\b|anerkenn|\berkenn\w*\b",
     r"\b(j'accepte|accepte[zs]?|acceptant|acceptent|consens|approuve\w*)\b",
@@ -225,7 +178,7 @@ AGREE = _any(
 )
 
 #: What else readers are made to agree to beside the newsletter.
-TERMS = _any(
+TERMS = any_of(
     r"\bterms\b|\bconditions (of|g[ée]n)|\bgeneral conditions\b|privacy (policy|notice|statement)|\bcookies?\b|"
     r"\btracking\b|\bprofiling\b",
     r"\bagb\b|geschäftsbedingungen|nutzungsbedingungen|teilnahmebedingungen|datenschutz\w*",
@@ -237,7 +190,7 @@ TERMS = _any(
 )
 
 #: That the terms are only where to read more.
-REFERENCE = _any(
+REFERENCE = any_of(
     r"\b(see|described|explained|details?|information|set out|according|in line with|read more|more in|as in|"
     r"under)\b",
     r"\b(siehe|gemäß|beschrieben|laut|informationen|hinweise|finden|näheres|mehr)\b|\((?=[^)]*$)",
@@ -248,7 +201,7 @@ REFERENCE = _any(
 )
 
 #: That others get the address, or write to it too.
-OTHERS = _any(
+OTHERS = any_of(
     r"\b(partners?|third[ -]part(y|ies)|sponsors?|advertisers?|affiliates?|group companies)\b",
     r"\b(partnern?|partnerunternehmen|dritten?|werbepartnern?|sponsoren|konzernunternehmen)\b",
     r"\b(partenaires?|tiers|annonceurs?)\b",
@@ -258,8 +211,24 @@ OTHERS = _any(
     r"\b(parceiros|terceiros)\b",
 )
 
+#: That readers are reached by other ways than mail, beside it.
+CALLS = any_of(
+    r"(,|&|\b(and|or|plus|also|by|via|as well as)) (\w+ ){0,2}"
+    r"((tele)?phone calls?|(marketing|sales) calls|calls (and|or)|(tele)?phone\b(?! number)|sms\b|text messages?|whatsapp)",
+    r"\b(call|phone|text) me\b",
+    r"(,|&|\b(und|oder|sowie|auch|per|via)) (\w+ ){0,2}((werbe)?anrufe?n?\b|telefon\b|sms\b|whatsapp)|\btelefonisch\b|"
+    r"\b(mich|mir) anrufen\b",
+    r"(,|&|\b(et|ou|ainsi que|par|aussi)) (\w+ ){0,2}(appels\b|téléphone\b|sms\b|textos?\b|whatsapp)|\bm'appeler\b",
+    r"(,|&|\b(y|e|o|por|también|así como)) (\w+ ){0,2}(llamadas\b|tel[ée]fono\b|sms\b|mensajes de texto|whatsapp)|"
+    r"\bllamarme\b",
+    r"(,|&|\b(e|ed|o|oppure|per|via|anche)) (\w+ ){0,2}(chiamate\b|telefonate\b|telefono\b|sms\b|whatsapp)",
+    r"(,|&|\b(en|of|per|via|ook|alsmede)) (\w+ ){0,2}(telefoontjes\b|telefoon\b|sms|whatsapp)|\btelefonische?\b|"
+    r"\bmij bellen\b",
+    r"(,|&|\b(e|ou|por|bem como)) (\w+ ){0,2}(chamadas\b|telefonemas\b|liga[çc][õo]es\b|telefone\b|sms\b|whatsapp)",
+)
+
 #: That the box is ticked beforehand, or that silence counts.
-PRETICKED = _any(
+PRETICKED = any_of(
     r"\bun-?(tick|check)|\b(de-?select|clear|remove) (the |this )?(box|tick|check)",
     r"\b(is|comes|already|pre-?) ?-?(ticked|checked|selected)\b",
     r"\b(tick|check|click)\b[^.]{0,60}\b(do not|don't|not to|no longer) (wish|want|receive|get)",

@@ -105,7 +105,9 @@ class ProofSchema(ma.Schema):
     record_id = ma.fields.String(required=True)
     pii_principal_id = ma.fields.String(required=True)
     email = ma.fields.String(
-        required=True, allow_none=True, metadata={"description": "Null once it was erased."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null once it was erased, or where no key opens it."},
     )
     is_erased = ma.fields.Boolean(required=True)
     state = ma.fields.String(required=True, metadata={"enum": [*(state.value for state in State), FORGOTTEN]})

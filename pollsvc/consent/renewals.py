@@ -10,7 +10,6 @@ import uuid
 from datetime import datetime, timedelta
 
 import structlog
-from cryptography.fernet import InvalidToken
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
@@ -137,28 +136,27 @@ def ask_anew(
             due = due.where(Consent.id > passed[text.id])
         locked = due.with_for_update(of=Consent, skip_locked=True).execution_options(populate_existing=True)
         for consent in session.scalars(locked).all():
-            if not _is_readable(consent):
+            # One whose address no key opens must not keep the others waiting.
+            if (email := consent.subscriber.email) is None:
                 log.warning("renewal unreadable")
                 passed[text.id] = consent.id
                 continue
-            _send_renewal(session, links, consent, text, until=now + timedelta(days=days), now=now)
+            _send_renewal(session, links, consent, text, email, until=now + timedelta(days=days), now=now)
             sent += 1
         if sent >= most:
             break
     return sent
 
 
-def _is_readable(consent: Consent) -> bool:
-    """Load whom it is of. One whose address no key opens must not keep the others waiting."""
-    try:
-        _ = consent.subscriber
-    except InvalidToken:
-        return False
-    return True
-
-
 def _send_renewal(
-    session: Session, links: Links, consent: Consent, text: ConsentText, *, until: datetime, now: datetime
+    session: Session,
+    links: Links,
+    consent: Consent,
+    text: ConsentText,
+    email: str,
+    *,
+    until: datetime,
+    now: datetime,
 ) -> None:
     # Asked once more before the first date has passed: a further change does not put it off.
     until = consent.valid_until or until
@@ -193,7 +191,7 @@ def _send_renewal(
     asking = who_asks(session, text)
     letter = Letter(
         template="renewal",
-        to=consent.subscriber.email,
+        to=email,
         locale=text.locale,
         sender=asking,
         params={

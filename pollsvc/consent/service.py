@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session, selectinload
 
 from pollsvc.articles.service import ensure_article
 from pollsvc.articles.urls import InvalidUrl, canonical_origin
-from pollsvc.consent.accounts import account_hash
+from pollsvc.consent.accounts import check_account
+from pollsvc.consent.confirming import drop_unsent, find_request, may_renew
 from pollsvc.consent.handing_over import tell
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
-    ConsentEvent,
     ConsentText,
     Kind,
     Mode,
@@ -67,7 +67,7 @@ def take_sign_up(
         raise one_field("text_id", "This text belongs to another site than the article.")
     seen = {"control": "checkbox", "default_checked": False, **(evidence or {})}
     if text.mode == Mode.SOFT_OPT_IN:
-        seen["account_hash"] = account_hash(keys, article.site, account_token, email=email, now=now)
+        check_account(article.site, account_token, email=email, now=now)
     sign_up = SignUp(
         text_id=text.id,
         email=email,
@@ -79,6 +79,7 @@ def take_sign_up(
         withdrawal_hash=token_hash(withdrawal_key) if withdrawal_key else None,
         is_suspect=is_suspect,
         occurred_at=now,
+        arrived_at=now,
         available_at=now,
     )
     session.add(sign_up)
@@ -90,7 +91,7 @@ def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
     """Confirm the request that a mail's link belongs to, once and in time.
 
     Of several mails about the same consent each one's link works, and confirms what that mail showed. Not the link of a mail
-    from before the consent was ended: whoever asks anew gets another one.
+    from before the consent was ended: whoever asks anew gets another one. And none leads back to an earlier text.
 
     :returns: whether anything changed; the reader is told the same either way.
     """
@@ -112,17 +113,18 @@ def confirm(session: Session, links: Links, token: str, now: datetime) -> bool:
     evidence = {
         "token_hash": confirmation.token_hash.hex(),
         "message_id": confirmation.message_id,
-        "request_id": str(confirmation.request_id),
     }
+    if confirmation.request_id:  # an imported consent stands on no request
+        evidence["request_id"] = str(confirmation.request_id)
     text = session.get_one(ConsentText, confirmation.text_id)
     if confirmation.kind == "renewal":
-        if consent.state != State.ACTIVE:
+        if consent.state != State.ACTIVE or not may_renew(session, consent, confirmation, text):
             return False
         note(session, consent, Kind.RENEWED, text=text, method="mail_link", now=now, evidence=evidence)
         tell(session, links, consent, "consent.renewed", now)
         return True
-    request = _get_request(session, confirmation)
-    if consent.state != State.PENDING or request is None or _ended_since(session, request):
+    request = find_request(session, confirmation)
+    if consent.state != State.PENDING or request is None:
         return False
     evidence["requested_at"] = request.occurred_at.isoformat()
     if taken_back_by := (request.evidence or {}).get("withdrawal_hash"):
@@ -224,6 +226,7 @@ def withdraw(
         actor=actor,
         evidence=evidence,
     )
+    drop_unsent(session, consent)
     if was_active:
         tell(session, links, consent, "consent.withdrawn", now)
     return True
@@ -257,28 +260,6 @@ def email_hash(keys: Keys, email: str) -> bytes:
 
 def _get_locked(session: Session, consent_id: uuid.UUID) -> Consent | None:
     return session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
-
-
-def _get_request(session: Session, confirmation: Confirmation) -> ConsentEvent | None:
-    """The sign-up that a link confirms."""
-    return session.scalar(
-        select(ConsentEvent).where(
-            ConsentEvent.consent_id == confirmation.consent_id,
-            ConsentEvent.kind == Kind.REQUESTED,
-            ConsentEvent.evidence["request_id"].as_string() == str(confirmation.request_id),
-        )
-    )
-
-
-def _ended_since(session: Session, request: ConsentEvent) -> bool:
-    """Whether the consent was ended after this request, and so after its link was made in the same step."""
-    # By number, which tells the order also where clocks do not.
-    ended = select(ConsentEvent.id).where(
-        ConsentEvent.consent_id == request.consent_id,
-        ConsentEvent.kind.in_([Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED]),
-        ConsentEvent.id > request.id,
-    )
-    return session.scalar(ended.limit(1)) is not None
 
 
 def _sound_origin(header: str | None) -> str | None:

@@ -36,6 +36,8 @@ from pollsvc.outbox.service import Letter, drop_waiting_mails, new_message_id, p
 
 #: How long a link that confirms works; after that the request's personal data is wiped.
 CONFIRM_WITHIN = timedelta(days=7)
+#: When a sign-up that no key opens is looked at again.
+_UNREADABLE_FOR = timedelta(hours=1)
 
 
 class Outcome(StrEnum):
@@ -44,6 +46,8 @@ class Outcome(StrEnum):
     MAILED = "mailed"
     ACTIVATED = "activated"
     DEFERRED = "deferred"
+    #: None of our keys opens its address: it waits for one.
+    UNREADABLE = "unreadable"
     ALREADY_ACTIVE = "already_active"
     ALREADY_MAILED = "already_mailed"
     SUPPRESSED = "suppressed"
@@ -82,17 +86,23 @@ def process_sign_up(session: Session, desk: Desk, sign_up_id: uuid.UUID, now: da
     sign_up = session.get(SignUp, sign_up_id, populate_existing=True, with_for_update={"of": SignUp})
     if sign_up is None:
         return None
-    outcome = _decide(session, desk, sign_up, now)
+    if sign_up.email is None:
+        sign_up.available_at = now + _UNREADABLE_FOR
+        return Outcome.UNREADABLE
+    outcome = _decide(session, desk, sign_up, sign_up.email, now)
     if outcome != Outcome.DEFERRED:
         session.delete(sign_up)
     session.flush()
     return outcome
 
 
-def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Outcome:
-    if refusal := _refusal(session, desk, sign_up):
+def _decide(session: Session, desk: Desk, sign_up: SignUp, email: str, now: datetime) -> Outcome:
+    if refusal := _refusal(session, desk, sign_up.email_hash, email):
         return refusal
     subscriber = session.scalar(select(Subscriber).where(Subscriber.email_hash == sign_up.email_hash))
+    if subscriber is not None and subscriber.email is None:
+        # No key opens what was stored, and this is the same address.
+        subscriber.email = email
     consent = _find_consent(session, subscriber, sign_up)
     if consent and consent.state == State.ACTIVE:
         return Outcome.ALREADY_ACTIVE
@@ -104,7 +114,7 @@ def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Out
         sign_up.available_at = when_permitted(session, "confirmation", sign_up.email_hash, now)
         return Outcome.DEFERRED
     if subscriber is None:
-        subscriber = Subscriber(id=uuid.uuid4(), email=sign_up.email, email_hash=sign_up.email_hash)
+        subscriber = Subscriber(id=uuid.uuid4(), email=email, email_hash=sign_up.email_hash)
         session.add(subscriber)
         session.flush()
     consent = _request(session, subscriber, consent, sign_up)
@@ -113,17 +123,18 @@ def _decide(session: Session, desk: Desk, sign_up: SignUp, now: datetime) -> Out
         welcome_back(session, sign_up.email_hash)
         tell(session, desk.links, consent, "consent.confirmed", now)
         return Outcome.ACTIVATED
-    send_confirmation(session, desk.links, consent, sign_up.email, now, method=sign_up.method)
+    # As it is stored: spelled with other capitals it may be another's mailbox, and the hash is the same.
+    send_confirmation(session, desk.links, consent, subscriber.email or email, now, method=sign_up.method)
     return Outcome.MAILED
 
 
-def _refusal(session: Session, desk: Desk, sign_up: SignUp) -> Outcome | None:
+def _refusal(session: Session, desk: Desk, email_hash: bytes, email: str) -> Outcome | None:
     """Why nothing is ever sent to this address."""
-    suppression = session.get(Suppression, sign_up.email_hash)
+    suppression = session.get(Suppression, email_hash)
     # Who left may come back: the link that confirms goes to the mailbox and nowhere else.
     if suppression is not None and suppression.reason != Reason.WITHDRAWN:
         return Outcome.SUPPRESSED
-    if is_disposable(sign_up.email, desk.disposable_domains):
+    if is_disposable(email, desk.disposable_domains):
         return Outcome.DISPOSABLE
     return None
 

@@ -63,11 +63,16 @@ def apply(consent: Consent, event: ConsentEvent) -> bool:
     elif kind in (Kind.WITHDRAWN, Kind.SUPPRESSED):
         consent.state, consent.valid_until = State.WITHDRAWN, None
     elif kind == Kind.EXPIRED:
-        # A consent that was given once is proof, also when it was asked for anew since, and not confirmed.
-        was_confirmed = consent.confirmed_at is not None or (event.evidence or {}).get("was_confirmed")
         consent.state, consent.valid_until = State.EXPIRED, None
+        # A consent that was given once is proof. Asked for anew since, by whomever, and not confirmed: it ended when it
+        # ended, and who had left has left.
+        before = (event.evidence or {}).get("before")
+        if before:
+            consent.state = State(before["state"])
+            consent.confirmed_at = datetime.fromisoformat(before["confirmed_at"])
+            at = datetime.fromisoformat(before["changed_at"])
         consent.changed_at = at
-        return bool(was_confirmed)
+        return consent.confirmed_at is not None
     elif kind == Kind.RENEWAL_SENT:
         consent.valid_until = datetime.fromisoformat((event.evidence or {})["valid_until"])
         return True

@@ -1,7 +1,7 @@
 """What a text must say, and must not, so that agreeing to it can be consent (GDPR Art. 4(11) and 7, Recital 32).
 
-The rules look for words (:mod:`pollsvc.consent.phrases`). They refuse what is plainly wrong; whether a text is good, no
-rule tells.
+The rules look for words (:mod:`pollsvc.consent.phrases`, :mod:`pollsvc.consent.leaving_phrases`). They refuse what is
+plainly wrong; whether a text is good, no rule tells.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pollsvc.consent import phrases
+from pollsvc.consent import leaving_phrases, phrases
 from pollsvc.consent.models import Mode
 
 
@@ -67,8 +67,8 @@ def broken_rules(text: Wording) -> Iterator[Broken]:
         yield Broken(
             "bundled",
             "body",
-            "The text asks for one thing only: terms and privacy policy are linked beside it, not agreed to in it, and "
-            "others who write or get the address need a text of their own (Art. 7(2), Recital 43).",
+            "The text asks for one thing only: terms and privacy policy are linked beside it, not agreed to in it; calls "
+            "and SMS, and others who write or get the address, need a text of their own (Art. 7(2), Recital 43).",
         )
 
 
@@ -86,7 +86,7 @@ def _missing(text: Wording, sentences: Sequence[str]) -> Iterator[Broken]:
             "body",
             "The text must say what the reader will get, such as a newsletter (Art. 7(2)).",
         )
-    if any(map(phrases.NO_WITHDRAWAL.search, sentences)):
+    if any(map(leaving_phrases.NO_WITHDRAWAL.search, sentences)):
         yield Broken("withdrawal_missing", "body", "The reader may leave at any time; say so (Art. 7(3)).")
     elif text.withdrawal and (
         not _plain(text.withdrawal) or _plain(text.withdrawal) not in _plain(text.body)
@@ -116,7 +116,7 @@ def _is_read(locale: str) -> bool:
 
 
 def _says_how_to_leave(text: str) -> bool:
-    return any(map(phrases.WITHDRAWAL.search, phrases.plain_sentences(text)))
+    return any(map(leaving_phrases.WITHDRAWAL.search, phrases.plain_sentences(text)))
 
 
 def _is_conditional(sentence: str) -> bool:
@@ -128,9 +128,12 @@ def _is_conditional(sentence: str) -> bool:
 
 
 def _is_bundled(sentence: str) -> bool:
-    """Whether a sentence asks to agree to terms, or for others' mail. To say where the terms are is no such thing."""
+    """Whether a sentence asks to agree to terms, for calls, or for others' mail. To say where the terms are is no such thing."""
     if phrases.OTHERS.search(sentence) and not phrases.NEGATION.search(sentence):
         return True
+    for call in phrases.CALLS.finditer(sentence):
+        if not phrases.NEGATION.search(sentence, max(call.start() - 40, 0), call.end()):
+            return True
     agreed = [found.span() for found in phrases.AGREE.finditer(sentence)]
     for terms in phrases.TERMS.finditer(sentence):
         before = [end for _, end in agreed if end <= terms.start()]

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from cryptography.fernet import InvalidToken
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from pollsvc.corrections.models import Correction
 from pollsvc.outbox.models import OutboxMessage
@@ -119,16 +118,12 @@ def _gathered(session: Session, site_id: uuid.UUID, report: dict[str, Any], now:
         )
         .order_by(OutboxMessage.id.desc())
         .limit(1)
-        .options(defer(OutboxMessage.payload))
         .with_for_update()
     )
-    if waiting is None:
+    # What no key opens holds up no report.
+    if waiting is None or waiting.payload is None:
         return False
-    try:
-        letter = orjson.loads(waiting.payload or "")
-    except InvalidToken:
-        # What no key opens holds up no report.
-        return False
+    letter = orjson.loads(waiting.payload)
     reports = letter["params"]["reports"]
     if len(reports) >= MOST_GATHERED:
         return False

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.service import ensure_article
@@ -133,18 +133,29 @@ def decide_correction(
     return correction
 
 
-def forget_correction(correction: Correction, now: datetime) -> None:
+def forget_correction(session: Session, correction_id: uuid.UUID, now: datetime) -> None:
     """Empty a report of everything a person wrote. What stays is that one came, to which article, and what became of it.
 
-    :param correction: locked by the caller.
+    :param correction_id: of one that is locked by the caller.
     """
-    correction.name = correction.email = correction.message = ""
-    correction.quote = correction.note = None
-    # Random: nobody finds it by an address again, not even who has the hash key.
-    correction.email_hash = secrets.token_bytes(32)
-    correction.erased_at = now
-    # Whoever has it open reads it again before deciding.
-    correction.version += 1
+    # Written whatever was there: what no key opens reads as None, and would be taken for empty already.
+    emptied = (
+        update(Correction)
+        .where(Correction.id == correction_id)
+        .values(
+            name="",
+            email="",
+            message="",
+            quote=None,
+            note=None,
+            # Random: nobody finds it by an address again, not even who has the hash key.
+            email_hash=secrets.token_bytes(32),
+            erased_at=now,
+            # Whoever has it open reads it again before deciding.
+            version=Correction.version + 1,
+        )
+    )
+    session.execute(emptied)
 
 
 def _tell(session: Session, correction: Correction, kind: str, now: datetime) -> None:

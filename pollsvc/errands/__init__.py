@@ -33,7 +33,7 @@ def all_errands(settings: Settings, keys: Keys) -> tuple[Errand, ...]:
         of_polls.mixing(Pace()),
         of_consent.sign_ups(Desk(links, settings.disposable_domains)),
         of_consent.unconfirmed_sign_ups(settings),
-        of_consent.worn_links(settings),
+        of_consent.worn_links(),
         of_consent.unanswered_renewals(links),
         of_consent.renewals(settings, links),
         of_consent.seals(),

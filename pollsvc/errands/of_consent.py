@@ -7,8 +7,6 @@ import uuid
 from datetime import datetime
 
 import structlog
-from cryptography.fernet import InvalidToken
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
@@ -37,14 +35,7 @@ def sign_ups(desk: Desk) -> Errand:
         if not waiting:
             return False
         chosen = random.choice(waiting)  # noqa: S311 (no secret)
-        try:
-            outcome = process_sign_up(session, desk, chosen, now)
-        except InvalidToken:
-            # None of our keys opens it: it is looked at again later, and keeps no other waiting.
-            session.rollback()
-            session.execute(update(SignUp).where(SignUp.id == chosen).values(available_at=now + HOUR))
-            log.warning("sign-up unreadable")
-            return True
+        outcome = process_sign_up(session, desk, chosen, now)
         if outcome:
             log.info("sign-up decided", outcome=outcome)
         return True
@@ -67,16 +58,14 @@ def unconfirmed_sign_ups(settings: Settings) -> Errand:
     return Errand("unconfirmed_sign_ups", is_due, act)
 
 
-def worn_links(settings: Settings) -> Errand:
+def worn_links() -> Errand:
     """Delete the links that work no more."""
 
     def is_due(session: Session, now: datetime) -> bool:
         return session.scalars(expiry.worn_links(now).limit(1)).first() is not None
 
     def act(session: Session, now: datetime) -> bool:
-        mails = expiry.clear_link(session, now)
-        remove_files(settings, list(mails or ()))
-        return mails is not None
+        return expiry.clear_link(session, now)
 
     return Errand("worn_links", is_due, act)
 

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from pollsvc.config import Settings
 from pollsvc.consent.links import Links
 from pollsvc.errands.errand import Errand, Seldom
+from pollsvc.privacy.clocks import is_any_over, wipe_next
 from pollsvc.privacy.leftovers import clear_leftovers, is_any_due, orphaned_files
 from pollsvc.privacy.requests import answer_request, due_requests
-from pollsvc.privacy.retention import all_clocks, is_any_over, wipe_next
+from pollsvc.privacy.retention import all_clocks
 
 log = structlog.get_logger("pollsvc")
 

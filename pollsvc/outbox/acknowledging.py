@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.db import insert_into
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
+from pollsvc.outbox.pausing import hold_back
 from pollsvc.staff.service import record
 
 #: An endpoint is paused after so many failures in a row that lie at least this far apart. The number alone would pause one
@@ -58,6 +59,7 @@ def note_refused(
         return
     endpoint.state, endpoint.paused_at, endpoint.paused_because = "paused", now, because
     endpoint.version += 1
+    hold_back(session, endpoint_id)
     subject = ("webhook", endpoint_id)
     detail = {"because": because}
     record(session, actor="system", action="webhook.paused", subject=subject, now=now, detail=detail)
@@ -65,7 +67,7 @@ def note_refused(
 
 def _note_consent(session: Session, message: OutboxMessage, now: datetime) -> None:
     event = session.get(OutboxEvent, message.event_id)
-    if event is None:
+    if event is None or event.data is None:
         return
     consent_id = uuid.UUID(orjson.loads(event.data)["consent_id"])
     if event.kind == "consent.erased":

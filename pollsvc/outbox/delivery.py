@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from cryptography.fernet import InvalidToken
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
-from sqlalchemy.orm import Session, aliased, defer
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from pollsvc.outbox.acknowledging import note_acknowledged, note_refused
 from pollsvc.outbox.models import OutboxAttempt, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.pausing import TEST
 
 #: How long a message is kept from others while one worker delivers it. Every transport gives up long before.
 LEASE = timedelta(minutes=5)
@@ -22,12 +22,8 @@ FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=6)
 #: With these pauses the last attempt comes about three days after the first.
 MOST_ATTEMPTS = 28
-#: What an endpoint is sent although it is paused, to see whether it would take it.
-TEST = "webhook.test"
 #: Why an attempt has no answer.
 LOST = "The worker ended before the answer came."
-#: Why what is delivered is not known.
-UNREADABLE = "None of POLLSVC_ENCRYPTION_KEYS opens it."
 
 
 class DeliveryFailed(Exception):
@@ -73,10 +69,12 @@ class Busy:
 
     :param full: those that get no further one for now.
     :param begun: those that get one more only if they took the last.
+    :param is_last: whether a single place is left, which is for those that took the last.
     """
 
     full: Collection[uuid.UUID] = ()
     begun: Collection[uuid.UUID] = ()
+    is_last: bool = False
 
 
 def claim(
@@ -89,7 +87,6 @@ def claim(
     """
     due = (
         select(OutboxMessage)
-        .options(defer(OutboxMessage.payload))
         .where(*_due(now, channel, busy))
         .order_by(OutboxMessage.available_at, OutboxMessage.id)
         .limit(1)
@@ -99,27 +96,16 @@ def claim(
     while (message := session.scalar(due)) is not None:
         if message.lease is not None:
             _note_lost(session, message)
-        is_readable = _is_readable(message)
-        if is_readable and message.attempts < MOST_ATTEMPTS:
+        if message.attempts < MOST_ATTEMPTS:
             # Counted before the attempt, so that a message which kills its worker is given up too.
             message.lease, message.leased_until = lease, now + LEASE
             message.attempts += 1
             session.flush()
             return message
-        reason = LOST if is_readable else UNREADABLE
-        message.state, message.reason, message.settled_at = "dead", reason, now
+        message.state, message.reason, message.settled_at = "dead", LOST, now
         message.lease = message.leased_until = None
         session.flush()
     return None
-
-
-def _is_readable(message: OutboxMessage) -> bool:
-    """Load what is delivered. One that no key opens must not keep the others waiting."""
-    try:
-        _ = message.payload
-    except InvalidToken:
-        return False
-    return True
 
 
 def _note_lost(session: Session, message: OutboxMessage) -> None:
@@ -171,10 +157,8 @@ def _due(now: datetime, channel: str, busy: Busy) -> tuple[ColumnElement[bool], 
 
 def _endpoint_takes(busy: Busy) -> ColumnElement[bool]:
     # Asked once for all messages: a few endpoints, and perhaps many messages that wait for one of them.
-    free = and_(
-        WebhookEndpoint.id.not_in(busy.full),
-        or_(WebhookEndpoint.failures == 0, WebhookEndpoint.id.not_in(busy.begun)),
-    )
+    may_fail = false() if busy.is_last else WebhookEndpoint.id.not_in(busy.begun)
+    free = and_(WebhookEndpoint.id.not_in(busy.full), or_(WebhookEndpoint.failures == 0, may_fail))
     # What waits for one that was removed is given up by its delivery.
     is_open = or_(WebhookEndpoint.state == "active", WebhookEndpoint.removed_at.is_not(None))
     return or_(

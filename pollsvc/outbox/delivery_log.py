@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from pollsvc.outbox.fan_out import NEVER
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
+from pollsvc.outbox.pausing import NEVER
 
 _HIGHEST = 2**63 - 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,16 +13,16 @@ from sqlalchemy.orm import Session, defer
 from uuid_utils.compat import uuid7
 
 from pollsvc.db import insert_into
-from pollsvc.outbox.delivery import TEST
-from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
+from pollsvc.outbox.pausing import NEVER, TEST
 from pollsvc.outbox.service import EVENT_KINDS
 
+#: What tells an endpoint to forget somebody.
+ERASED = "consent.erased"
 #: Events in one transaction: on SQLite votes wait for it.
 STEP = 100
 #: Events that one call sends again.
 MOST_REPLAYED = 5_000
-#: When a message is due that waits for a paused endpoint: not found among those that are, until somebody resumes it.
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 #: An erasure removes what waits, but not what is under way, and must not be overtaken by it: no delivery takes so long.
 AFTER_DELIVERIES = timedelta(minutes=1)
 #: Any number, the same in every process: PostgreSQL's advisory lock of whoever fans out.
@@ -43,16 +43,18 @@ def fan_out(session: Session, now: datetime) -> bool:
         lock = select(func.pg_try_advisory_xact_lock(_FAN_OUT_LOCK))
         if not session.scalar(lock):
             return False
+    # Before the events: who has an endpoint locked may wait for a consent, and an erasure that has this one for an event.
+    endpoints = _endpoints(session)
     # What is locked is being erased.
     events = session.scalars(_waiting().limit(STEP).with_for_update(skip_locked=True)).all()
     if not events:
         return False
-    endpoints = _endpoints(session)
+    knew = _who_knew(session, endpoints, events)
     wanted = [
         _message(endpoint, event, now, f"webhook {endpoint.id} {event.id}")
         for event in events
         for endpoint in endpoints
-        if wants(endpoint, event.kind, event.site_id)
+        if wants(endpoint, event.kind, event.site_id) or (endpoint.id, event.subject) in knew
     ]
     _write(session, wanted)
     done = update(OutboxEvent).where(OutboxEvent.id.in_([event.id for event in events]))
@@ -62,7 +64,14 @@ def fan_out(session: Session, now: datetime) -> bool:
 
 def wants(endpoint: WebhookEndpoint, kind: str, site_id: uuid.UUID | None) -> bool:
     """Whether an endpoint is to be told of such an event."""
-    return endpoint.site_id in (None, site_id) and matches(endpoint.event_types, kind)
+    return endpoint.site_id in (None, site_id) and takes(endpoint.event_types, kind)
+
+
+def takes(event_types: Iterable[str], kind: str) -> bool:
+    """Whether such an event is for an endpoint with these types. Who hears of persons at all is told to forget one, too."""
+    if kind == ERASED:
+        return any(each == "*" or each.startswith("consent.") for each in event_types)
+    return matches(event_types, kind)
 
 
 def matches(event_types: Iterable[str], kind: str) -> bool:
@@ -126,7 +135,7 @@ def replay(
     kinds = [
         kind
         for kind in EVENT_KINDS
-        if matches(endpoint.event_types, kind) and (event_types is None or matches(event_types, kind))
+        if takes(endpoint.event_types, kind) and (event_types is None or matches(event_types, kind))
     ]
     told = select(OutboxEvent).options(defer(OutboxEvent.data, raiseload=True))
     kept = told.where(OutboxEvent.kind.in_(kinds), OutboxEvent.is_fanned_out)
@@ -149,22 +158,6 @@ def replay(
     return len(events), events[-1].key if len(found) > len(events) else None
 
 
-def release(session: Session, endpoint_id: uuid.UUID, now: datetime) -> None:
-    """Let go now, from the first attempt on, what waits for an endpoint."""
-    # What is being delivered at this moment is locked, and nobody waits for it: its delivery may wait for the endpoint.
-    waiting = (
-        select(OutboxMessage.id)
-        .where(
-            OutboxMessage.endpoint_id == endpoint_id,
-            OutboxMessage.state == "pending",
-            OutboxMessage.lease.is_(None),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    freed = update(OutboxMessage).where(OutboxMessage.id.in_(waiting)).values(available_at=now, attempts=0)
-    session.execute(freed.execution_options(synchronize_session=False))
-
-
 def _waiting() -> Select[OutboxEvent]:
     # What is told is not looked at here, and need not be decrypted.
     waiting = select(OutboxEvent).options(defer(OutboxEvent.data, raiseload=True))
@@ -181,10 +174,26 @@ def _endpoints(session: Session) -> Sequence[WebhookEndpoint]:
     ).all()
 
 
+def _who_knew(
+    session: Session, endpoints: Sequence[WebhookEndpoint], events: Sequence[OutboxEvent]
+) -> set[tuple[uuid.UUID, str]]:
+    """By endpoint and subject: who once took something about a person that is erased, whatever it asks for today."""
+    known = WebhookAcknowledgement
+    subjects = {
+        uuid.UUID(event.subject.removeprefix("consent:")): event.subject
+        for event in events
+        if event.kind == ERASED
+    }
+    rows = select(known.endpoint_id, known.consent_id).where(
+        known.endpoint_id.in_([endpoint.id for endpoint in endpoints]), known.consent_id.in_(list(subjects))
+    )
+    return {(endpoint_id, subjects[consent_id]) for endpoint_id, consent_id in session.execute(rows)}
+
+
 def _message(
     endpoint: WebhookEndpoint, event: OutboxEvent, now: datetime, delivery_key: str
 ) -> dict[str, Any]:
-    due = now + AFTER_DELIVERIES if event.kind == "consent.erased" else now
+    due = now + AFTER_DELIVERIES if event.kind == ERASED else now
     return {
         "channel": "webhook",
         "kind": event.kind,

@@ -49,7 +49,7 @@ class WebhookSchema(ma.Schema):
     """An endpoint."""
 
     id = ma.fields.String(required=True)
-    url = ma.fields.String(required=True)
+    url = ma.fields.String(required=True, allow_none=True)
     description = ma.fields.String(required=True)
     event_types = ma.fields.List(ma.fields.String(), required=True)
     site_id = ma.fields.String(required=True, allow_none=True)
@@ -58,6 +58,11 @@ class WebhookSchema(ma.Schema):
     failing_since = ma.fields.AwareDateTime(required=True, allow_none=True)
     paused_at = ma.fields.AwareDateTime(required=True, allow_none=True)
     paused_because = ma.fields.String(required=True, allow_none=True)
+    unreadable_because = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why nothing can be sent there: no key opens its url or its secret"},
+    )
     previous_until = ma.fields.AwareDateTime(
         required=True, allow_none=True, metadata={"description": "Until then the former secret signs too"}
     )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pollsvc.errors import NotFound, StaleVersion, one_field
-from pollsvc.outbox import fan_out
+from pollsvc.outbox import fan_out, pausing
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
 from pollsvc.outbox.outgoing import AddressRefused, Outgoing
 from pollsvc.staff.service import record
@@ -119,6 +119,7 @@ def edit_endpoint(
         setattr(endpoint, name, value)
     if new.get("state") == "paused":
         endpoint.paused_at, endpoint.paused_because = now, "The newsroom paused it."
+        pausing.hold_back(session, endpoint.id)
     elif endpoint.state == "active" and {"state", "url"} & new.keys():
         _begin_anew(session, endpoint, now)
     endpoint.version += 1
@@ -135,7 +136,7 @@ def remove_endpoint(
     endpoint.removed_at = now
     endpoint.version += 1
     # Each is found by the worker, which gives it up with a reason.
-    fan_out.release(session, endpoint_id, now)
+    pausing.release(session, endpoint_id, now)
     theirs = delete(WebhookAcknowledgement).where(WebhookAcknowledgement.endpoint_id == endpoint_id)
     session.execute(theirs.execution_options(synchronize_session=False))
     _note(session, endpoint, "webhook.removed", actor=actor, now=now, detail=_facts(endpoint))
@@ -199,11 +200,16 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def host_of(url: str | None) -> str | None:
+    """All of an endpoint's address that others may see, for a path may be a secret; None where no key opens it."""
+    return urlsplit(url).hostname if url else None
+
+
 def _begin_anew(session: Session, endpoint: WebhookEndpoint, now: datetime) -> None:
     endpoint.failures, endpoint.failing_since = 0, None
     endpoint.paused_at = endpoint.paused_because = None
     session.flush()
-    fan_out.release(session, endpoint.id, now)
+    pausing.release(session, endpoint.id, now)
 
 
 def _check_url(outgoing: Outgoing, url: str) -> None:
@@ -233,9 +239,9 @@ def _note(
 
 
 def _facts(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    """What the audit log may know. Of the address its host: a path may be a secret."""
+    """What the audit log may know."""
     return {
-        "host": urlsplit(endpoint.url).hostname,
+        "host": host_of(endpoint.url),
         "site_id": str(endpoint.site_id) if endpoint.site_id else None,
         "event_types": endpoint.event_types,
         "description": endpoint.description,

@@ -20,7 +20,7 @@ from jinja2 import TemplateError
 from pollsvc.config import Settings
 from pollsvc.outbox.delivery import DeliveryFailed
 from pollsvc.outbox.letters import write_letter
-from pollsvc.outbox.models import OutboxMessage
+from pollsvc.outbox.models import UNREADABLE, OutboxMessage
 from pollsvc.outbox.service import Letter
 
 
@@ -59,10 +59,12 @@ def mail_host(settings: Settings) -> str:
 def compose(message: OutboxMessage, settings: Settings) -> EmailMessage:
     """Write a mail of the outbox as it is sent (RFC 5322), text and HTML.
 
-    :raises DeliveryFailed: if it cannot be written: of no use to try again.
+    :raises DeliveryFailed: if it cannot be written: of no use to try again. If no key opens it, one may later.
     """
+    if message.payload is None:
+        raise DeliveryFailed(UNREADABLE, is_ours=True)
     try:
-        letter = Letter(**orjson.loads(message.payload or "null"))
+        letter = Letter(**orjson.loads(message.payload))
         subject, text, html = write_letter(letter.template, letter.locale, letter.params)
         to = _deliverable(letter.to)
         mail = EmailMessage(policy=_POLICY if to.isascii() else _INTERNATIONAL)

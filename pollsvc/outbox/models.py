@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pollsvc.db import Encrypted, EncryptedText, Id, Model, Number
 
+#: Why what is delivered, or where to, is not known. It is tried again: a host may have been started with too few keys.
+UNREADABLE = "None of POLLSVC_ENCRYPTION_KEYS opens it."
+
 
 class OutboxMessage(Model):
     """One mail to one address, or one event to one endpoint.
@@ -128,6 +131,11 @@ class WebhookEndpoint(Model):
     version: Mapped[int]
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
+
+    @property
+    def unreadable_because(self) -> str | None:
+        """Why nothing can be sent there, though it is not paused."""
+        return None if self.url and self.secret else UNREADABLE
 
 
 class WebhookAcknowledgement(Model):

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from standardwebhooks.webhooks import Webhook
 
 from pollsvc.config import Settings
-from pollsvc.outbox.delivery import TEST, DeliveryFailed
-from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.delivery import DeliveryFailed
+from pollsvc.outbox.models import UNREADABLE, OutboxEvent, OutboxMessage, WebhookEndpoint
 from pollsvc.outbox.outgoing import Outgoing, OutgoingFailed
+from pollsvc.outbox.pausing import TEST
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,17 @@ class Parcel:
 def body_of(event: OutboxEvent) -> str:
     """What an event is sent as: the same bytes at each attempt, for the data is written down as it is sent."""
     head = f'{{"type":"{event.kind}","timestamp":"{event.occurred_at.isoformat()}","data":'
-    return head + event.data + "}"
+    return f"{head}{event.data}}}"
 
 
 def pack(endpoint: WebhookEndpoint, event: OutboxEvent, now: datetime) -> Parcel:
     """Make the request that tells an endpoint of an event.
 
     :param now: signed too, so that a request which somebody recorded is of no use later.
+    :raises DeliveryFailed: if no key opens what is sent, or where to; later one may.
     """
+    if event.data is None or endpoint.url is None or endpoint.secret is None:
+        raise DeliveryFailed(UNREADABLE, is_final=event.kind == TEST, is_ours=True)
     body, name, then = body_of(event), str(event.key), now.astimezone(UTC)
     secrets = [endpoint.secret]
     if endpoint.previous_secret and endpoint.previous_until and now < endpoint.previous_until:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -14,11 +13,13 @@ from pollsvc.consent.models import (
     Consent,
     ConsentEvent,
     ConsentText,
+    Mode,
     SignUp,
     Subscriber,
     Suppression,
 )
 from pollsvc.corrections.models import Correction
+from pollsvc.outbox.hooks import host_of
 from pollsvc.outbox.models import OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
 
 #: Why no vote is among it.
@@ -101,7 +102,7 @@ def _recipients(session: Session, subscriber: Subscriber) -> list[dict[str, Any]
     )
     return [
         {
-            "host": urlsplit(url).hostname,
+            "host": host_of(url),
             "consent_id": str(acknowledgement.consent_id),
             "kind": acknowledgement.kind,
             "taken_at": acknowledgement.acknowledged_at.isoformat(),
@@ -125,6 +126,8 @@ def _text(text: ConsentText) -> dict[str, Any]:
     return {
         "id": str(text.id),
         "version": text.version,
+        "mode": text.mode,
+        "is_gdpr_consent": text.mode == Mode.EXPLICIT,
         "body": text.body,
         "hash": text.body_hash.hex(),
         "controller": text.controller,

@@ -28,7 +28,7 @@ _HALF_A_MAIL_AFTER = timedelta(hours=1)
 #: Milliseconds that votes may wait for a checkpoint; it is tried again.
 _CHECKPOINT_PATIENCE = 200
 #: What erasing deletes from.
-_TABLES = (
+TABLES = (
     "subscriber",
     "consent",
     "sign_up",
@@ -90,7 +90,7 @@ def clear_database_files(engine: sa.Engine) -> bool:
         # It may take longer than a reader would wait. Who vacuums already does it for us.
         connection.exec_driver_sql("SET statement_timeout = 0")
         try:
-            connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED) {', '.join(_TABLES)}")
+            connection.exec_driver_sql(f"VACUUM (SKIP_LOCKED) {', '.join(TABLES)}")
         finally:
             connection.exec_driver_sql("RESET statement_timeout")
     return True
@@ -115,17 +115,21 @@ def orphaned_files(session: Session, settings: Settings, now: datetime) -> list[
     folder = mail_folder(settings)
     if not folder.is_dir():
         return []
-    orphans = [
-        path
-        for path in folder.glob(".*.part")
-        if now.timestamp() - path.stat().st_mtime > _HALF_A_MAIL_AFTER.total_seconds()
-    ]
+    orphans = [path for path in folder.glob(".*.part") if _age(path, now) > _HALF_A_MAIL_AFTER]
     kept = sorted(folder.glob("*.eml"))
     for first in range(0, len(kept), 500):
         some = kept[first : first + 500]
         known = set(_known(session, [path.stem for path in some]))
         orphans += [path for path in some if path.name not in known]
     return orphans
+
+
+def _age(path: Path, now: datetime) -> timedelta:
+    """For how long a file has been written to no more; none where it has its last name by now."""
+    try:
+        return timedelta(seconds=now.timestamp() - path.stat().st_mtime)
+    except FileNotFoundError:
+        return timedelta()
 
 
 def _known(session: Session, stems: list[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Select, delete, select
@@ -19,12 +19,17 @@ from pollsvc.corrections.models import Correction
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
 from pollsvc.privacy.models import DataRequest
 
+#: When a request is looked at again whose address no key opens.
+_UNREADABLE_FOR = timedelta(hours=1)
+
 
 class Answer(StrEnum):
     """What became of a request."""
 
     MAILED = "mailed"
     DEFERRED = "deferred"
+    #: Something is kept, but none of our keys opens the address: it waits for one.
+    UNREADABLE = "unreadable"
     #: Nothing is kept about the address, or nothing is sent to it any more.
     UNKNOWN = "unknown"
     #: Another request for the same address waits already.
@@ -35,7 +40,7 @@ class Answer(StrEnum):
 class _Mailbox:
     """Where the link may go, and in whose name."""
 
-    email: str
+    email: str | None
     subject: str
     site: Site
     locale: str
@@ -71,7 +76,7 @@ def answer_request(session: Session, links: Links, request_id: uuid.UUID, now: d
     if request is None:
         return None
     answer = _decide(session, links, request, now)
-    if answer != Answer.DEFERRED:
+    if answer not in (Answer.DEFERRED, Answer.UNREADABLE):
         session.delete(request)
     session.flush()
     return answer
@@ -82,9 +87,14 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
     # Whoever asks for the link, nobody can tell: others could have mail sent to whom nothing is sent.
     if suppression is not None and suppression.reason != Reason.WITHDRAWN:
         return Answer.UNKNOWN
-    mailbox = next(_mailboxes(session, request.email_hash), None)
-    if mailbox is None:
+    known = list(_mailboxes(session, request.email_hash))
+    if not known:
         return Answer.UNKNOWN
+    readable = [(each, each.email) for each in known if each.email is not None]
+    if not readable:
+        request.available_at = now + _UNREADABLE_FOR
+        return Answer.UNREADABLE
+    mailbox, email = readable[0]
     if not permit_mail(session, "data_link", request.email_hash, now):
         others = select(DataRequest.id).where(
             DataRequest.email_hash == request.email_hash, DataRequest.id != request.id
@@ -102,7 +112,7 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
     leave_url = links.leave(mailbox.consent_id) if mailbox.consent_id else None
     letter = Letter(
         template="data_link",
-        to=mailbox.email,
+        to=email,
         locale=mailbox.locale,
         sender=mailbox.site.name,
         params={

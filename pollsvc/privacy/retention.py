@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pollsvc.config import Settings
-from pollsvc.consent.addresses import lock_address
+from pollsvc.consent.addresses import lock_address, lock_addresses
 from pollsvc.consent.expiry import unconfirmed_since
 from pollsvc.consent.models import Confirmation, Consent, MailPermit, Reason, SignUp, State, Subscriber
 from pollsvc.consent.signing_up import CONFIRM_WITHIN
 from pollsvc.corrections.models import Correction
-from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.models import OutboxEvent, OutboxMessage
+from pollsvc.privacy.clocks import Clock, Heeded
+from pollsvc.privacy.held_back import give_up, held_back
 from pollsvc.privacy.models import DataRequest
 from pollsvc.privacy.service import forget_subscriber, forget_writer, leave_over
 from pollsvc.privacy.suppressions import suppress
@@ -25,60 +26,6 @@ from pollsvc.privacy.suppressions import suppress
 #: What waits longer than this to be decided, never will be.
 _STUCK = CONFIRM_WITHIN
 _DAY = timedelta(days=1)
-#: Why a webhook was given up.
-_PAUSED = "Its endpoint was paused for longer than it is kept."
-#: Rows that one step deletes.
-_STEP = 500
-
-
-@dataclass(frozen=True)
-class Clock:
-    """How long one kind of data is kept.
-
-    :param kind: what is kept.
-    :param begins: what its time counts from.
-    :param running: ``id`` and ``since`` of each row whose clock runs.
-    """
-
-    kind: str
-    begins: str
-    keep: timedelta
-    running: Select[*tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class Heeded(Clock):
-    """A clock that :func:`wipe_next` heeds.
-
-    :param wipe: forgets the rows with these ids; those of one step.
-    :param step: how many rows that are.
-    """
-
-    wipe: Callable[[Session, Sequence[Any], datetime], None]
-    step: int = _STEP
-
-    def due(self, session: Session, now: datetime) -> Sequence[Any]:
-        """The ids of a step's rows whose time is over."""
-        rows = self.running.subquery()
-        over = select(rows.c.id).where(rows.c.since <= now - self.keep).order_by(rows.c.since)
-        return session.scalars(over.limit(self.step)).all()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a clock stands.
-
-    :param rows: whose clock runs.
-    :param oldest: since when the oldest of them is kept.
-    :param overdue: those whose time is over.
-    :param delay: by how much the oldest is.
-    """
-
-    clock: Clock
-    rows: int
-    oldest: datetime | None
-    overdue: int
-    delay: timedelta
 
 
 def consent_clocks() -> tuple[Clock, ...]:
@@ -104,8 +51,8 @@ def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
             "webhooks that wait for a paused endpoint",
             "written, or the endpoint paused",
             mail,
-            _held_back(),
-            _give_up,
+            held_back(),
+            give_up,
         ),
         Heeded(
             "mails and webhooks, with their attempts",
@@ -142,7 +89,7 @@ def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
             "sign-ups not looked at",
             "arrived",
             _STUCK,
-            _rows(SignUp.id, SignUp.available_at),
+            _rows(SignUp.id, SignUp.arrived_at),
             _deleting(SignUp.id),
         ),
         Heeded(
@@ -173,38 +120,6 @@ def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
     )
 
 
-def wipe_next(session: Session, clocks: Iterable[Heeded], now: datetime) -> bool:
-    """Forget some rows whose time is over.
-
-    :returns: whether there were any.
-    """
-    for clock in clocks:
-        if ids := clock.due(session, now):
-            clock.wipe(session, ids, now)
-            return True
-    return False
-
-
-def is_any_over(session: Session, clocks: Iterable[Heeded], now: datetime) -> bool:
-    """Whether there is anything to forget."""
-    return any(clock.due(session, now) for clock in clocks)
-
-
-def read_clocks(session: Session, clocks: Iterable[Clock], now: datetime) -> list[Reading]:
-    """How every clock stands."""
-    return [_read(session, clock, now) for clock in clocks]
-
-
-def _read(session: Session, clock: Clock, now: datetime) -> Reading:
-    rows = clock.running.subquery()
-    is_over = case((rows.c.since <= now - clock.keep, 1))
-    count, oldest, overdue = session.execute(
-        select(func.count(), func.min(rows.c.since), func.count(is_over)).select_from(rows)
-    ).one()
-    delay = max(now - clock.keep - oldest, timedelta()) if oldest else timedelta()
-    return Reading(clock, count, oldest, overdue, delay)
-
-
 def _rows(
     identity: InstrumentedAttribute[Any], since: ColumnElement[Any] | InstrumentedAttribute[Any]
 ) -> Select[*tuple[Any, ...]]:
@@ -220,46 +135,15 @@ def _deleting(identity: InstrumentedAttribute[Any]) -> Callable[[Session, Sequen
     return wipe
 
 
-def _held_back() -> Select[*tuple[Any, ...]]:
-    """What waits for an endpoint that is paused, and would for ever. Not what is being delivered, as a test may be."""
-    is_newer = OutboxMessage.created_at > WebhookEndpoint.paused_at
-    return (
-        _rows(OutboxMessage.id, case((is_newer, OutboxMessage.created_at), else_=WebhookEndpoint.paused_at))
-        .join(WebhookEndpoint, WebhookEndpoint.id == OutboxMessage.endpoint_id)
-        .where(
-            WebhookEndpoint.state == "paused",
-            OutboxMessage.state == "pending",
-            OutboxMessage.lease.is_(None),
-        )
-    )
-
-
-def _give_up(session: Session, ids: Sequence[int], now: datetime) -> None:
-    """Let go what waited. It is forgotten as everything that was given up is; what did not arrive is still reported."""
-    # Locked: what waits for one that is resumed at this moment is sent.
-    paused = session.scalars(
-        select(WebhookEndpoint.id)
-        .where(WebhookEndpoint.state == "paused")
-        .order_by(WebhookEndpoint.id)
-        .with_for_update(read=True)
-    ).all()
-    held_back = update(OutboxMessage).where(
-        OutboxMessage.id.in_(ids),
-        OutboxMessage.endpoint_id.in_(paused),
-        OutboxMessage.state == "pending",
-        OutboxMessage.lease.is_(None),
-    )
-    dead = held_back.values(state="dead", reason=_PAUSED, settled_at=now)
-    session.execute(dead.execution_options(synchronize_session=False))
-
-
 def _forget_writers(session: Session, ids: Sequence[uuid.UUID], now: datetime) -> None:
-    over = select(Correction).where(Correction.id.in_(ids), Correction.erased_at.is_(None))
+    # Before the corrections, as whoever erases a person does: what is mailed at this moment is found below.
+    lock_addresses(session, session.scalars(select(Correction.email_hash).where(Correction.id.in_(ids))))
+    over = select(Correction.id).where(Correction.id.in_(ids), Correction.erased_at.is_(None))
     # One that an editor has open this moment is for the next time.
     found = session.scalars(over.with_for_update(of=Correction, skip_locked=True)).all()
     files: list[str] = []
-    for correction in found:
-        files += forget_writer(session, correction, now)
+    for correction_id in found:
+        files += forget_writer(session, correction_id, now)
     leave_over(session, files, now)
 
 
@@ -289,12 +173,8 @@ def _forget_ended(session: Session, ids: Sequence[uuid.UUID], now: datetime) -> 
     rows = _ended_subscribers().where(Subscriber.id == subscriber_id)
     if session.execute(rows).first() is None:
         return  # they came back, or were erased, this moment
-    has_left = session.scalar(
-        select(Consent.id)
-        .where(and_(Consent.subscriber_id == subscriber_id, Consent.state == State.WITHDRAWN))
-        .limit(1)
-    )
-    if has_left is not None:
+    left = select(Consent.id).where(Consent.subscriber_id == subscriber_id, Consent.state == State.WITHDRAWN)
+    if session.scalar(left.limit(1)) is not None:
         suppress(session, hashed, Reason.WITHDRAWN, now)
     _, files = forget_subscriber(session, subscriber_id, method="retention", actor="system", now=now)
     leave_over(session, files, now)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.fernet import InvalidToken
 from sqlalchemy.orm import Session
 
 from pollsvc.db import EncryptedText, Model
@@ -48,17 +49,19 @@ class Step:
     """What a step did.
 
     :param last: the key of its last row, to go on from; None where there was none.
+    :param unreadable: the keys of rows of which none of ours opens a value.
     """
 
     last: Any
     read: int
     renewed: int
+    unreadable: tuple[Any, ...] = ()
 
 
 def renew_some(session: Session, keys: Keys, sealed: Sealed, after: Any, most: int) -> Step:
     """Encrypt up to so many rows anew, those behind a key. What is encrypted with the first key stays as it is.
 
-    :raises InvalidToken: if none of the keys decrypts a value.
+    What no key opens stays too, and the rest of its row is encrypted anew.
     """
     names = [sealed.table.c[name] for name in sealed.columns]
     some = sa.select(sealed.key, *names).order_by(sealed.key).limit(most)
@@ -66,14 +69,18 @@ def renew_some(session: Session, keys: Keys, sealed: Sealed, after: Any, most: i
         some = some.where(sealed.key > after)
     # Locked: whoever changes one meanwhile does so before or after, and neither is lost.
     rows = session.execute(some.with_for_update()).all()
-    renewed = 0
+    renewed, unreadable = 0, []
     for identity, *values in rows:
-        fresh = {
-            name: new
-            for name, value in zip(sealed.columns, values, strict=True)
-            if value is not None and (new := keys.renew(bytes(value))) is not None
-        }
+        fresh: dict[str, bytes] = {}
+        for name, value in zip(sealed.columns, values, strict=True):
+            try:
+                new = None if value is None else keys.renew(bytes(value))
+            except InvalidToken:
+                unreadable.append(identity)
+                continue
+            if new is not None:
+                fresh[name] = new
         if fresh:
             session.execute(sa.update(sealed.table).where(sealed.key == identity).values(fresh))
             renewed += 1
-    return Step(rows[-1][0] if rows else None, len(rows), renewed)
+    return Step(rows[-1][0] if rows else None, len(rows), renewed, tuple(dict.fromkeys(unreadable)))

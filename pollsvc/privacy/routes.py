@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
+
 from pollsvc.consent.routes import links
 from pollsvc.consent.service import email_hash
 from pollsvc.db import db
@@ -21,6 +23,8 @@ from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.guards import actor, staff
 from pollsvc.web.limits import limited
 from pollsvc.web.state import keys, now, ring, settings
+
+log = structlog.get_logger("pollsvc")
 
 blp = JSONBlueprint("privacy", __name__, url_prefix="/v1", description="What is kept about a person.")
 
@@ -99,5 +103,9 @@ def erase(hashed: bytes, *, method: str, actor: str) -> service.Erased:
     erased = service.erase_person(db.writing, hashed, method=method, actor=actor, now=now())
     db.writing.commit()
     ring()
-    remove_files(settings(), list(erased.message_ids))
+    try:
+        remove_files(settings(), list(erased.message_ids))
+    except OSError as error:
+        # The person is forgotten and committed; an error would say that nothing was stored.
+        log.warning("mail files wait", reason=error.strerror)
     return erased

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from pollsvc.consent.models import Reason
+from pollsvc.consent.models import Mode, Reason
 from pollsvc.web.fields import Email
 
 REASONS = [reason.value for reason in Reason]
+MODES = [mode.value for mode in Mode]
 
 
 class AddressSchema(ma.Schema):
@@ -36,6 +37,8 @@ class KeptTextSchema(ma.Schema):
 
     id = ma.fields.String(required=True)
     version = ma.fields.Integer(required=True)
+    mode = ma.fields.String(required=True, metadata={"enum": MODES})
+    is_gdpr_consent = ma.fields.Boolean(required=True)
     body = ma.fields.String(required=True)
     hash = ma.fields.String(required=True)
     controller = ma.fields.String(required=True, allow_none=True)
@@ -74,7 +77,7 @@ class KeptConsentSchema(ma.Schema):
 class KeptSignUpSchema(ma.Schema):
     """A sign-up that waits to be looked at."""
 
-    email = ma.fields.String(required=True)
+    email = ma.fields.String(required=True, allow_none=True)
     occurred_at = ma.fields.String(required=True)
     article_url = ma.fields.String(required=True)
     origin = ma.fields.String(required=True, allow_none=True)
@@ -86,9 +89,9 @@ class KeptCorrectionSchema(ma.Schema):
 
     reference = ma.fields.String(required=True)
     article_url = ma.fields.String(required=True)
-    name = ma.fields.String(required=True)
-    email = ma.fields.String(required=True)
-    message = ma.fields.String(required=True)
+    name = ma.fields.String(required=True, allow_none=True)
+    email = ma.fields.String(required=True, allow_none=True)
+    message = ma.fields.String(required=True, allow_none=True)
     quote = ma.fields.String(required=True, allow_none=True)
     status = ma.fields.String(required=True)
     created_at = ma.fields.String(required=True)
@@ -115,7 +118,7 @@ class FormerConsentSchema(ma.Schema):
 class RecipientSchema(ma.Schema):
     """A system that took what it was told of a consent."""
 
-    host = ma.fields.String(required=True)
+    host = ma.fields.String(required=True, allow_none=True)
     consent_id = ma.fields.String(required=True)
     kind = ma.fields.String(required=True)
     taken_at = ma.fields.String(required=True)

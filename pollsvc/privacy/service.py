@@ -60,10 +60,10 @@ def erase_person(session: Session, email_hash: bytes, *, method: str, actor: str
     consents, message_ids = 0, list[str]()
     if subscriber_id is not None:
         consents, message_ids = forget_subscriber(session, subscriber_id, method=method, actor=actor, now=now)
-    theirs = select(Correction).where(Correction.email_hash == email_hash).order_by(Correction.id)
+    theirs = select(Correction.id).where(Correction.email_hash == email_hash).order_by(Correction.id)
     corrections = session.scalars(theirs.with_for_update(of=Correction)).all()
-    for correction in corrections:
-        message_ids += forget_writer(session, correction, now)
+    for correction_id in corrections:
+        message_ids += forget_writer(session, correction_id, now)
     is_new = suppress(session, email_hash, Reason.ERASED, now)
     if is_new or subscriber_id is not None or sign_ups or requests or corrections:
         leave_over(session, message_ids, now)
@@ -108,15 +108,14 @@ def forget_subscriber(
     return len(consents), message_ids
 
 
-def forget_writer(session: Session, correction: Correction, now: datetime) -> list[str]:
+def forget_writer(session: Session, correction_id: uuid.UUID, now: datetime) -> list[str]:
     """Empty a correction, and drop what the outbox holds about it.
 
-    :param correction: locked by the caller.
+    :param correction_id: of one that is locked by the caller.
     :returns: the Message-IDs of mails whose files are still there.
     """
-    forget_correction(correction, now)
-    session.flush()
-    return forget_subject(session, f"correction:{correction.id}")
+    forget_correction(session, correction_id, now)
+    return forget_subject(session, f"correction:{correction_id}")
 
 
 def leave_over(session: Session, message_ids: list[str], now: datetime) -> None:

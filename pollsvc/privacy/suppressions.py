@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import lock_address
@@ -12,6 +12,7 @@ from pollsvc.consent.handing_over import hand_over
 from pollsvc.consent.links import Links
 from pollsvc.consent.models import Consent, Kind, Reason, State, Subscriber, Suppression
 from pollsvc.consent.states import note
+from pollsvc.corrections.models import Correction
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
@@ -54,7 +55,7 @@ def suppress_address(session: Session, links: Links, email_hash: bytes, *, actor
             announce(
                 session, "consent.withdrawn", site_id=consent.site_id, subject=subject, data=data, now=now
             )
-    _drop_waiting_mails(session, email_hash)
+    _drop_unsent_mails(session, email_hash)
     is_new = suppress(session, email_hash, Reason.OBJECTED, now)
     if not (is_new or ended):
         return False
@@ -63,16 +64,19 @@ def suppress_address(session: Session, links: Links, email_hash: bytes, *, actor
     return True
 
 
-def _drop_waiting_mails(session: Session, email_hash: bytes) -> None:
-    """Delete what was written to an address and has not left."""
-    person = select(Subscriber.id).where(Subscriber.email_hash == email_hash)
-    for subscriber_id in session.scalars(person):
-        waiting = delete(OutboxMessage).where(
-            OutboxMessage.subject == f"subscriber:{subscriber_id}",
-            OutboxMessage.channel == "mail",
-            OutboxMessage.state == "pending",
-        )
-        session.execute(waiting.execution_options(synchronize_session=False))
+def _drop_unsent_mails(session: Session, email_hash: bytes) -> None:
+    """Delete what was written to an address and has not left; what was given up too, which could be sent again by hand."""
+    people = session.scalars(select(Subscriber.id).where(Subscriber.email_hash == email_hash))
+    reports = session.scalars(select(Correction.id).where(Correction.email_hash == email_hash))
+    subjects = [*(f"subscriber:{each}" for each in people), *(f"correction:{each}" for each in reports)]
+    unsent = delete(OutboxMessage).where(
+        OutboxMessage.subject.in_(subjects),
+        OutboxMessage.channel == "mail",
+        OutboxMessage.state.in_(["pending", "dead"]),
+        # A correction's other mail goes to the desk.
+        or_(OutboxMessage.subject.startswith("subscriber:"), OutboxMessage.kind == "data_link"),
+    )
+    session.execute(unsent.execution_options(synchronize_session=False))
 
 
 def find_suppression(session: Session, email_hash: bytes, *, actor: str, now: datetime) -> Suppression | None:

@@ -1,6 +1,5 @@
 """Many submissions and edits at once: the database decides, exactly and kindly."""
 
-import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pollsvc.articles.service import (
     get_site,
     lock_site,
 )
+from tests.databases import wait_for_a_waiter
 from tests.factories import ACTOR, ARTICLE_URL, ORIGIN, make_site
 
 
@@ -110,13 +110,3 @@ class TestManyAtOnce:
 
         session.expire_all()
         assert sorted(row.position for row in get_site(session, site.id).origins) == list(range(11))
-
-
-def wait_for_a_waiter(engine: sa.Engine) -> None:
-    """Wait until some transaction waits for another one's lock."""
-    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    deadline = time.monotonic() + 10
-    with engine.connect() as connection:
-        while not connection.scalar(waiting):
-            assert time.monotonic() < deadline, "nobody waits"
-            time.sleep(0.01)

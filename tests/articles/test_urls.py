@@ -398,6 +398,15 @@ class TestAuthorityOf:
 
 
 class TestReadersAddress:
-    @pytest.mark.parametrize("query", ["email=ada@reader.example", "u=ada%40reader.example", "x=%2540&m=a@b"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "email=ada@reader.example",
+            "u=ada%40reader.example",
+            "ada@reader.example",
+            "ada%40reader.example=1",
+            "x=%2540&m=a@b",
+        ],
+    )
     def test_in_a_link_of_a_newsletter_is_left_out(self, query: str) -> None:
         assert "@" not in unquote(parse_article_url(f"https://news.example/a?{query}").path_and_query)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -28,6 +29,22 @@ from tests.processes import children_of, is_running, wait_until
 pytestmark = pytest.mark.live
 
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+#: A worker whose thread that looks ends.
+BLIND = """
+import os
+from pathlib import Path
+from pollsvc.config import Settings
+from pollsvc.worker import Worker, keep_working
+
+class Blind(Worker):
+    def attend(self):
+        raise MemoryError
+
+settings = Settings.from_environ(os.environ, Path.cwd())
+keep_working(Blind(settings), settings)
+"""
 
 
 def companions(parent: int) -> set[int]:
@@ -202,6 +219,19 @@ class TestAlone:
 
         with alone(database_url, tmp_path, POLLSVC_QUEUE_URL="postgresql://127.0.0.1:1/none"):
             wait_until(lambda: states(engine) == ["delivered"])
+
+    @on_sqlite
+    def test_it_ends_when_nobody_looks_any_more(self, database_url: str, tmp_path: Path) -> None:
+        """Whoever began it begins another; one that lives and does nothing would be replaced by nobody."""
+        done = subprocess.run(
+            [sys.executable, "-c", BLIND],
+            cwd=tmp_path,
+            env=clean_environ({**ENVIRON, "POLLSVC_DATABASE_URL": database_url}),
+            timeout=60,
+            check=False,
+        )
+
+        assert done.returncode == 1
 
     def test_an_empty_database_is_refused_with_what_to_do(self, tmp_path: Path) -> None:
         done = subprocess.run(

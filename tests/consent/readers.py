@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.consent import service
 from pollsvc.consent.links import Links
-from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, SignUp, Suppression
+from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Reason, SignUp, Suppression
 from pollsvc.consent.service import email_hash, take_sign_up
 from pollsvc.consent.signing_up import Desk, Outcome, process_sign_up
 from pollsvc.consent.tokens import leaving_token
@@ -101,7 +101,7 @@ class Newsletter:
     def suppress(self, email: str = EMAIL) -> None:
         """Never write to this address again."""
         self.session.add(
-            Suppression(email_hash=email_hash(self.keys, email), reason="complaint", since=self.now)
+            Suppression(email_hash=email_hash(self.keys, email), reason=Reason.OBJECTED, since=self.now)
         )
         self.session.commit()
 

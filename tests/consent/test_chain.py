@@ -1,6 +1,7 @@
 """Events are sealed in a chain by one worker at a time, and whatever is done to them afterwards is found."""
 
 import dataclasses
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from pollsvc.consent.chain import (
 )
 from pollsvc.consent.models import ConsentEvent, ConsentSeal, ConsentText, SignUp, Subscriber
 from pollsvc.consent.service import email_hash
+from pollsvc.db import Model
 from pollsvc.keys import Keys
 from pollsvc.worker import Worker
 from tests.consent.acts import ADA, ask
@@ -412,6 +414,36 @@ class TestAppendOnly:
     ) -> None:
         with pytest.raises(IntegrityError, match=f"{table} is append-only"):
             session.execute(sa.text(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}"))
+
+    @pytest.mark.parametrize(
+        ("table", "given"),
+        [
+            ("consent_text", {}),
+            ("consent_text", {"id": "randomblob(16)"}),
+            ("consent_text", {"id": "randomblob(16)", "version": "version + 1", "rowid": "rowid"}),
+            ("consent_event", {}),
+            ("consent_event", {"id": "randomblob(16)", "rowid": "rowid"}),
+            ("consent_seal", {}),
+            ("consent_seal", {"position": "position + 100"}),
+            ("consent_seal", {"event_id": "randomblob(16)"}),
+            ("audit_entry", {}),
+            ("audit_entry", {"id": "randomblob(16)", "rowid": "rowid"}),
+        ],
+    )
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_row_is_replaced_by_no_connection_either_that_knows_nothing_of_us(
+        self, session: Session, sealed: list[uuid.UUID], *, table: str, given: dict[str, str]
+    ) -> None:
+        columns = {column.name: column.name for column in Model.metadata.tables[table].columns} | given
+        stranger = sqlite3.connect(str(session.get_bind().engine.url.database))
+        before = stranger.execute(f"SELECT * FROM {table}").fetchall()
+        statement = f"({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {table}"
+
+        with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
+            stranger.execute(f"INSERT OR REPLACE INTO {table} {statement}")
+
+        assert stranger.execute(f"SELECT * FROM {table}").fetchall() == before != []
+        stranger.close()
 
     @pytest.mark.parametrize("statement", ["UPDATE consent_seal SET hash = hash", "DELETE FROM consent_seal"])
     def test_seal_is_neither_changed_nor_deleted(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -186,7 +187,7 @@ class TestTell:
 
         event = session.scalars(select(OutboxEvent)).one()
         assert event.kind == "consent.confirmed"
-        assert '"is_gdpr_consent":false' in event.data
+        assert '"is_gdpr_consent":false' in str(event.data)
 
     def test_nothing_personal_is_kept_in_the_clear(
         self, give: Callable[..., Consent], session: Session
@@ -364,6 +365,44 @@ class TestListOutstanding:
         assert report(session, endpoint) == []
         assert session.scalars(select(WebhookAcknowledgement)).all() == []
 
+    def test_an_erasure_is_owed_to_whoever_knew_whatever_it_asks_for_today(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        worker: Worker,
+        endpoint: WebhookEndpoint,
+        clock: Clock,
+    ) -> None:
+        consent = give()
+        worker.look()
+        session.refresh(consent)
+        consent_id = consent.id
+        erase(session, consent, clock())
+        endpoint.event_types = ["poll.*"]
+        session.commit()
+
+        assert kinds(session, endpoint) == [(consent_id, "consent.erased")]
+
+    def test_a_withdrawal_that_an_erasure_took_along_is_told_by_the_erasure(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        worker: Worker,
+        endpoint: WebhookEndpoint,
+        links: Links,
+    ) -> None:
+        endpoint.event_types = ["consent.confirmed", "consent.withdrawn"]
+        consent = give()
+        worker.look()
+        withdraw(session, links, consent, method="one_click", now=datetime.now(UTC))
+        session.commit()
+        consent_id = consent.id
+        erase(session, consent, datetime.now(UTC))
+        worker.look()
+
+        assert [(each.kind, each.state) for each in messages(session)] == [("consent.erased", "pending")]
+        assert kinds(session, endpoint) == [(consent_id, "consent.erased")]
+
     def test_what_is_sent_again_does_not_turn_back_what_is_known(
         self,
         give: Callable[..., Consent],
@@ -427,6 +466,70 @@ class TestListOutstanding:
             )
         )
         note(session, gone, Kind.WITHDRAWN, text=gone.text, method="one_click", now=datetime.now(UTC))
+        endpoint.event_types = event_types
+        session.commit()
+
+        assert [kind for _, kind in kinds(session, endpoint)] == expected
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            (["consent.confirmed"], Kind.CONFIRMED, Kind.RENEWED, []),
+            (["consent.confirmed", "consent.withdrawn"], Kind.CONFIRMED, Kind.RENEWED, []),
+            (["consent.confirmed", "consent.renewed"], Kind.CONFIRMED, Kind.RENEWED, ["consent.confirmed"]),
+            (["consent.renewed"], Kind.CONFIRMED, Kind.RENEWED, ["consent.renewed"]),
+            (["consent.*"], Kind.CONFIRMED, Kind.RENEWED, ["consent.confirmed"]),
+            (["consent.confirmed"], Kind.WITHDRAWN, Kind.IMPORTED, []),
+            (["consent.imported"], Kind.WITHDRAWN, Kind.IMPORTED, ["consent.imported"]),
+            (["consent.confirmed"], Kind.WITHDRAWN, Kind.CONFIRMED, ["consent.confirmed"]),
+        ],
+        ids=lambda case: f"{'+'.join(case[0])} {case[1]} {case[2]}",
+    )
+    def test_a_consent_given_anew_is_owed_by_the_kinds_that_the_endpoint_takes(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        endpoint: WebhookEndpoint,
+        clock: Clock,
+        case: tuple[list[str], Kind, Kind, list[str]],
+    ) -> None:
+        event_types, first, then, expected = case
+        consent = give()
+        if first != Kind.CONFIRMED:
+            note(session, consent, first, text=consent.text, method="x", now=clock())
+        session.add(
+            WebhookAcknowledgement(
+                endpoint_id=endpoint.id,
+                consent_id=consent.id,
+                kind=f"consent.{first}",
+                event_id=1,
+                occurred_at=consent.changed_at,
+                acknowledged_at=clock(),
+            )
+        )
+        clock.forward(timedelta(hours=1))
+        note(session, consent, then, text=consent.text, method="x", now=clock())
+        endpoint.event_types = event_types
+        session.commit()
+
+        assert [kind for _, kind in kinds(session, endpoint)] == expected
+
+    @pytest.mark.parametrize(
+        ("event_types", "expected"),
+        [
+            (["consent.confirmed"], ["consent.confirmed"]),
+            (["consent.renewed", "consent.withdrawn"], []),
+        ],
+    )
+    def test_a_new_endpoint_is_owed_what_was_given_in_a_way_that_it_takes(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        endpoint: WebhookEndpoint,
+        event_types: list[str],
+        expected: list[str],
+    ) -> None:
+        give()
         endpoint.event_types = event_types
         session.commit()
 
@@ -600,5 +703,44 @@ class TestSendOutstanding:
         note(session, consent, Kind.WITHDRAWN, text=consent.text, method="x", now=datetime.now(UTC))
 
         count = send_outstanding(session, links, endpoint, owed, actor="test", now=datetime.now(UTC))
+
+        assert count == 0
+
+    def test_what_an_endpoint_is_sent_is_of_a_kind_that_it_takes(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        staff_client: FlaskClient,
+        worker: Worker,
+        endpoint: WebhookEndpoint,
+    ) -> None:
+        endpoint.event_types = ["consent.imported"]
+        consent = give()
+        note(session, consent, Kind.IMPORTED, text=consent.text, method="import", now=datetime.now(UTC))
+        session.commit()
+
+        staff_client.post(f"/v1/webhooks/{endpoint.id}/outstanding")
+        worker.look()
+
+        assert [each.kind for each in messages(session)] == ["consent.imported"]
+        assert report(session, endpoint) == []
+
+    # SQLite has one writer at a time anyway.
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_what_changes_at_this_moment_is_not_waited_for(
+        self,
+        give: Callable[..., Consent],
+        session: Session,
+        engine: sa.Engine,
+        endpoint: WebhookEndpoint,
+        links: Links,
+    ) -> None:
+        """An erasure that has a consent may wait for a delivery, and that for the endpoint, which we have."""
+        consent = give()
+        owed = report(session, endpoint)
+        with Session(engine) as erasing:
+            erasing.get_one(Consent, consent.id, with_for_update={"of": Consent})
+            session.execute(sa.text("SET LOCAL lock_timeout = '5s'"))
+            count = send_outstanding(session, links, endpoint, owed, actor="test", now=datetime.now(UTC))
 
         assert count == 0

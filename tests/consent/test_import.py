@@ -74,6 +74,14 @@ def count(session: Session, model: type[Any]) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
+def lose_database(session: Session) -> None:
+    session.connection().exec_driver_sql("SELECT * FROM a_table_that_is_gone")
+
+
+def lose_sense(_session: Session) -> None:
+    raise ZeroDivisionError
+
+
 class TestWhoIsTakenIn:
     def test_a_new_address_is_active_with_the_proof_of_where_it_came_from(
         self, send: Send, session: Session, text: ConsentText, keys: Keys
@@ -468,21 +476,30 @@ class TestEdge:
         assert entries[0].detail["file_hash"] == lines[-1]["file_hash"]
         assert not any("@" in json.dumps(entry.detail) for entry in entries)
 
-    def test_a_database_that_is_gone_half_way_is_told_in_the_last_line(
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            (lose_database, "database_unavailable", "The database did not answer."),
+            (lose_sense, "internal", "Something failed on our side."),
+        ],
+        ids=["the database is gone", "a mistake of ours"],
+    )
+    def test_what_goes_wrong_half_way_is_told_in_the_last_line(
         self,
-        app: Flask,
         staff_client: FlaskClient,
         session: Session,
         text: ConsentText,
         monkeypatch: pytest.MonkeyPatch,
+        fault: tuple[Callable[[Session], None], str, str],
     ) -> None:
+        fail, code, why = fault
         body = HEAD + "".join(f"r{number}@reader.example,,\r\n" for number in range(BATCH + 1))
         store = importing.store
         stored: list[int] = []
 
         def store_once(*args: Any) -> Any:
             if stored:
-                args[0].connection().exec_driver_sql("SELECT * FROM a_table_that_is_gone")
+                fail(args[0])
             stored.append(1)
             return store(*args)
 
@@ -493,7 +510,8 @@ class TestEdge:
 
         last = json.loads(answer.data.splitlines()[-1])
         session.commit()
-        assert last["error"] == "database_unavailable"
+        assert last["error"] == code
+        assert last["detail"].startswith(f"{why} What is told above was stored; ")
         assert last["totals"]["imported"] == count(session, Consent) == BATCH
 
 

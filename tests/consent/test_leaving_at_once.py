@@ -12,20 +12,9 @@ from pollsvc.consent.tokens import leaving_token
 from pollsvc.keys import Keys
 from tests.conftest import NOW
 from tests.consent.readers import MINUTE, Newsletter
+from tests.consent.waiting import is_waited_for
 from tests.factories import make_consent_text, make_site
 from tests.processes import wait_until
-
-
-def is_waited_for(engine: sa.Engine) -> bool:
-    """Whether somebody waits for a lock; SQLite cannot tell, and there nobody waits in a circle."""
-    if engine.dialect.name == "sqlite":
-        return True
-    with engine.connect() as connection:
-        asked = sa.text(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(connection.scalar(asked))
 
 
 def test_leaving_everything_waits_for_whoever_has_the_first_consent_before_it_takes_the_last(

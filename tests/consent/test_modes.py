@@ -85,11 +85,10 @@ class TestAccounts:
         outcome = process_sign_up(session, Desk(links_of(keys)), waits.id, waits.occurred_at)
 
         events = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id)).all()
-        hashed = keys.digest("account", site.id.bytes, b"account-17").hex()
         assert (taken.status_code, outcome) == (202, Outcome.ACTIVATED)
         assert session.scalars(select(Consent.state)).one() == "active"
         assert [event.kind for event in events] == ["requested", "confirmed"]
-        assert (events[0].evidence or {})["account_hash"] == hashed
+        assert set(events[0].evidence or {}) == {"control", "default_checked", "request_id"}
         assert session.scalars(select(OutboxMessage)).all() == []
         assert "account-17" not in orjson.dumps([event.evidence for event in events]).decode()
 
@@ -210,7 +209,10 @@ class TestAccounts:
         session.commit()
 
         assert sign_up(text_id=str(plain.id), account_token="x").status_code == 202
-        assert "account_hash" not in session.scalars(select(SignUp)).one().evidence
+        assert session.scalars(select(SignUp)).one().evidence == {
+            "control": "checkbox",
+            "default_checked": False,
+        }
 
 
 def waits_until(session: Session) -> Any:

@@ -185,7 +185,7 @@ class Walk:
     def expire(self) -> None:
         while expire_unconfirmed(self.session, self.now) is not None:
             pass
-        while clear_link(self.session, self.now) is not None:
+        while clear_link(self.session, self.now):
             pass
         expire_unanswered(self.session, self.links, self.now)
 
@@ -388,19 +388,31 @@ class TestDifferences:
 
 
 class TestConsentThatWasGivenOnce:
-    def test_asked_for_anew_and_not_confirmed_stays_as_proof(
-        self, session: Session, keys: Keys, text: ConsentText, consent: uuid.UUID, now: datetime
+    @pytest.mark.parametrize("ended", [Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED])
+    def test_asked_for_anew_by_anybody_and_not_confirmed_ended_when_it_ended(
+        self,
+        session: Session,
+        keys: Keys,
+        text: ConsentText,
+        consent: uuid.UUID,
+        now: datetime,
+        *,
+        ended: Kind,
     ) -> None:
         given = session.get_one(Consent, consent)
-        withdraw(session, links(keys), given, method="page", now=now)
-        again = sign_up(session, keys, text, now + timedelta(hours=1))
-        process_sign_up(session, Desk(links(keys)), again.id, now + timedelta(hours=1))
-        assert session.get_one(Consent, consent).state == State.PENDING
+        note(session, given, ended, text=text, method="x", now=now)
+        before = (given.state, given.confirmed_at, given.changed_at)
+        for days in (1, 10):
+            late = now + timedelta(days=days)
+            again = sign_up(session, keys, text, late)
+            process_sign_up(session, Desk(links(keys)), again.id, late)
+            assert session.get_one(Consent, consent).state == State.PENDING
 
-        assert expire_unconfirmed(session, now + timedelta(days=8)) is not None
+            assert expire_unconfirmed(session, late + timedelta(days=8)) is not None
 
-        session.commit()
-        session.expunge_all()
-        assert session.get_one(Consent, consent).state == State.EXPIRED
+            session.commit()
+            session.expunge_all()
+            stands = session.get_one(Consent, consent)
+            assert (stands.state, stands.confirmed_at, stands.changed_at) == before
+            assert differences(session) == []
         assert session.scalars(select(Subscriber.id)).all() != []
-        assert differences(session) == []

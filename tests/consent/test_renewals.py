@@ -15,19 +15,31 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.config import Settings
 from pollsvc.consent.expiry import expire_unanswered
-from pollsvc.consent.models import Confirmation, Consent, ConsentEvent, ConsentText, State, Suppression
+from pollsvc.consent.models import (
+    Confirmation,
+    Consent,
+    ConsentEvent,
+    ConsentText,
+    Kind,
+    Reason,
+    State,
+    Suppression,
+)
 from pollsvc.consent.renewals import ask_anew, is_anybody_to_ask
 from pollsvc.consent.service import confirm, email_hash, withdraw
+from pollsvc.consent.signing_up import Desk, process_sign_up
+from pollsvc.consent.states import note
 from pollsvc.keys import Keys
 from pollsvc.outbox.letters import languages, write_letter
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from pollsvc.worker import Worker
 from tests.conftest import NOW
-from tests.consent.acts import ADA, ask, links
+from tests.consent.acts import ADA, ask, links, sign_up
 from tests.consent.happenings import letters, tokens
 from tests.consent.logins import SECRET, account_token
 from tests.factories import make_consent_text, make_site
 
+DAY = timedelta(days=1)
 NEW = "Send me the newsletter of The Harbour Gazette and its offers. I may leave at any time."
 
 
@@ -172,7 +184,7 @@ class TestAskAnew:
         consent: Consent,
         renew: Callable[..., int],
     ) -> None:
-        session.add(Suppression(email_hash=email_hash(keys, ADA), reason="complaint", since=NOW))
+        session.add(Suppression(email_hash=email_hash(keys, ADA), reason=Reason.OBJECTED, since=NOW))
         publish(session, text)
 
         assert renew(NOW) == 0
@@ -244,7 +256,7 @@ class TestAnswer:
 
         assert (consent.state, consent.text_id, consent.valid_until) == (State.ACTIVE, newer.id, None)
         told = session.scalars(select(OutboxEvent).where(OutboxEvent.kind == "consent.renewed")).one()
-        assert orjson.loads(told.data)["text"]["version"] == 2
+        assert orjson.loads(str(told.data))["text"]["version"] == 2
         assert expire_unanswered(session, links(keys), NOW + timedelta(days=31)) == 0
 
     def test_without_one_it_ends_at_the_date(
@@ -264,7 +276,7 @@ class TestAnswer:
 
         assert (consent.state, consent.text_id, consent.valid_until) == (State.EXPIRED, text.id, None)
         told = session.scalars(select(OutboxEvent).where(OutboxEvent.kind == "consent.expired")).one()
-        data = orjson.loads(told.data)
+        data = orjson.loads(str(told.data))
         assert (data["state"], data["email"], told.subject) == (
             "expired",
             ADA,
@@ -284,6 +296,81 @@ class TestAnswer:
         date = NOW + timedelta(days=30)
 
         assert not confirm(session, links(keys), tokens(session, "renewal")[0], date)
+
+    def test_of_a_mail_from_before_they_left_is_none_to_what_they_agreed_to_since(
+        self,
+        session: Session,
+        keys: Keys,
+        text: ConsentText,
+        consent: Consent,
+        renew: Callable[..., int],
+    ) -> None:
+        publish(session, text)
+        renew(NOW)
+        (before,) = tokens(session, "renewal")
+        withdraw(session, links(keys), consent, method="page", now=NOW)
+        again = sign_up(session, keys, text, NOW + DAY)
+        process_sign_up(session, Desk(links(keys)), again.id, NOW + DAY)
+        assert confirm(session, links(keys), tokens(session)[-1], NOW + DAY)
+
+        assert not confirm(session, links(keys), before, NOW + DAY)
+
+        assert (consent.state, consent.text_id) == (State.ACTIVE, text.id)
+
+    def test_does_not_lead_back_to_an_earlier_text(
+        self,
+        session: Session,
+        keys: Keys,
+        text: ConsentText,
+        consent: Consent,
+        renew: Callable[..., int],
+    ) -> None:
+        publish(session, text)
+        renew(NOW)
+        last = publish(session, text, body=NEW + " And more.")
+        renew(NOW)
+        earlier, later = tokens(session, "renewal")
+        assert confirm(session, links(keys), later, NOW)
+
+        assert not confirm(session, links(keys), earlier, NOW + DAY)
+
+        assert (consent.state, consent.text_id, consent.confirmed_at) == (State.ACTIVE, last.id, NOW)
+
+    def test_of_an_imported_consent_names_no_request(
+        self, session: Session, keys: Keys, text: ConsentText, consent: Consent, renew: Callable[..., int]
+    ) -> None:
+        withdraw(session, links(keys), consent, method="page", now=NOW)
+        note(session, consent, Kind.IMPORTED, text=text, method="import", actor="token:x", now=NOW)
+        assert consent.request_id is None
+        publish(session, text)
+        renew(NOW)
+
+        assert confirm(session, links(keys), tokens(session, "renewal")[-1], NOW)
+
+        renewed = session.scalars(select(ConsentEvent).where(ConsentEvent.kind == Kind.RENEWED)).one()
+        assert set(renewed.evidence or {}) == {"token_hash", "message_id"}
+
+    @pytest.mark.parametrize("end", ["left", "never answered"])
+    def test_is_not_asked_for_any_more_once_it_ended(
+        self,
+        session: Session,
+        keys: Keys,
+        text: ConsentText,
+        consent: Consent,
+        renew: Callable[..., int],
+        *,
+        end: str,
+    ) -> None:
+        publish(session, text)
+        renew(NOW)
+        assert len(letters(session, "renewal")) == 1
+
+        if end == "left":
+            withdraw(session, links(keys), consent, method="page", now=NOW)
+        else:
+            expire_unanswered(session, links(keys), NOW + timedelta(days=30))
+
+        assert letters(session, "renewal") == []
 
     def test_after_the_end_no_mail_goes_there(
         self,

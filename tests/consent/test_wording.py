@@ -60,6 +60,22 @@ REFUSED = [
     ("Send me the newsletter of The Gazette. You cannot unsubscribe for a year.", {"withdrawal_missing"}),
     ("Send me the newsletter. I may unsubscribe at any time.", {"controller_missing"}),
     ("The Gazette may write to me. I may unsubscribe at any time.", {"purpose_missing"}),
+    ("Send me the newsletter of The Gazette. Leave nothing to chance.", {"withdrawal_missing"}),
+    ("Send me the newsletter of The Gazette. You can leave nothing to chance.", {"withdrawal_missing"}),
+    ("Send me the newsletter of The Gazette. Cancel culture special included.", {"withdrawal_missing"}),
+    ("Send me the newsletter of The Gazette. You will be unable to unsubscribe.", {"withdrawal_missing"}),
+    ("Send me the newsletter of The Gazette. You won't be able to opt out.", {"withdrawal_missing"}),
+    (
+        "Send me the newsletter of The Gazette. It is impossible for you to unsubscribe.",
+        {"withdrawal_missing"},
+    ),
+    ("Send me the newsletter of The Gazette. Unsubscribing is not possible.", {"withdrawal_missing"}),
+    (
+        "Send me the newsletter of The Gazette and phone calls and SMS. I may unsubscribe at any time.",
+        {"bundled"},
+    ),
+    ("The Gazette may send me its newsletter, text messages too. I may unsubscribe any time.", {"bundled"}),
+    ("I want the newsletter of The Gazette by e-mail and by phone. I may unsubscribe any time.", {"bundled"}),
     # Tricks with letters
     ("By\u00a0vo\u00adting you get The Gazette newsletter. Unsubscribe any time.", {"conditional"}),
     ("ＢＹ ＶＯＴＩＮＧ you get The Gazette newsletter. Unsubscribe any time.", {"conditional"}),
@@ -83,6 +99,9 @@ REFUSED = [
         "The Gazette schickt Ihnen den Newsletter, sofern Sie nicht widersprechen. Abmelden jederzeit.",
         {"pre_ticked"},
     ),
+    ("Ja zum Newsletter von The Gazette und zu Anrufen und SMS. Abmelden jederzeit.", {"bundled"}),
+    ("Ja zum Newsletter von The Gazette. Eine Abmeldung ist nicht möglich.", {"withdrawal_missing"}),
+    ("Ja zum Newsletter von The Gazette. Es ist unmöglich, ihn abzubestellen.", {"withdrawal_missing"}),
     ("Ich willige unwiderruflich in den Newsletter von The Gazette ein.", {"withdrawal_missing"}),
     # French
     (
@@ -102,6 +121,9 @@ REFUSED = [
         {"bundled"},
     ),
     ("Décochez la case pour refuser la lettre de The Gazette. Désabonnement à tout moment.", {"pre_ticked"}),
+    ("Je veux la lettre de The Gazette et des SMS. Désabonnement à tout moment.", {"bundled"}),
+    ("Je veux la lettre de The Gazette. Il est impossible de se désabonner.", {"withdrawal_missing"}),
+    ("Je veux la lettre de The Gazette. Un prix à retirer au kiosque.", {"withdrawal_missing"}),
     # Spanish
     ("Al votar recibirá el boletín de The Gazette. Puede darse de baja cuando quiera.", {"conditional"}),
     ("Su voto implica la suscripción al boletín de The Gazette. Puede darse de baja.", {"conditional"}),
@@ -110,6 +132,9 @@ REFUSED = [
         {"bundled"},
     ),
     ("Desmarque la casilla si no quiere el boletín de The Gazette. Puede darse de baja.", {"pre_ticked"}),
+    ("Quiero el boletín de The Gazette y llamadas. Puedo darme de baja cuando quiera.", {"bundled"}),
+    ("Quiero el boletín de The Gazette. Es imposible darse de baja.", {"withdrawal_missing"}),
+    ("Quiero el boletín de The Gazette, con viajes de temporada baja.", {"withdrawal_missing"}),
     # Italian
     ("Votando ricevi la newsletter di The Gazette. Puoi disiscriverti in ogni momento.", {"conditional"}),
     (
@@ -124,6 +149,8 @@ REFUSED = [
         "Se non desideri la newsletter di The Gazette, deseleziona la casella. Puoi disiscriverti.",
         {"pre_ticked"},
     ),
+    ("Voglio la newsletter di The Gazette e SMS. Posso disiscrivermi in ogni momento.", {"bundled"}),
+    ("Voglio la newsletter di The Gazette. È impossibile disiscriversi.", {"withdrawal_missing"}),
     # Dutch
     ("Door te stemmen ontvangt u de nieuwsbrief van The Gazette. Afmelden kan altijd.", {"conditional"}),
     ("Deelname betekent dat u de nieuwsbrief van The Gazette krijgt. Afmelden kan altijd.", {"conditional"}),
@@ -131,7 +158,12 @@ REFUSED = [
         "Ik ga akkoord met de nieuwsbrief van The Gazette en de algemene voorwaarden. Afmelden kan altijd.",
         {"bundled"},
     ),
+    ("Ja, de nieuwsbrief van The Gazette en telefoontjes. Afmelden kan altijd.", {"bundled"}),
+    ("Ja, de nieuwsbrief van The Gazette. Afmelden is niet mogelijk.", {"withdrawal_missing"}),
     ("U krijgt de nieuwsbrief van The Gazette, tenzij u bezwaar maakt. Afmelden kan altijd.", {"pre_ticked"}),
+    # Portuguese
+    ("Quero o boletim de The Gazette e SMS. Posso cancelar a qualquer momento.", {"bundled"}),
+    ("Quero o boletim de The Gazette. Não posso cancelar.", {"withdrawal_missing"}),
 ]
 
 ACCEPTED = [
@@ -286,6 +318,11 @@ ACCEPTED_TOO = [
         "de privacyverklaring."
     ),
     "I want The Gazette's newsletter. It's free; nothing else depends on it. I can unsubscribe at any time.",
+    "Send me the newsletter of The Gazette by e-mail, never by phone or SMS. I can leave whenever I like.",
+    "Send me the newsletter of The Gazette. To cancel, write to desk@gazette.example or use the link in any issue.",
+    "Send me the newsletter of The Gazette. I have the right to withdraw my consent.",
+    "Ja zum Newsletter von The Gazette, ohne Anrufe. Die Abmeldung ist jederzeit möglich und nicht kompliziert.",
+    "Oui à la lettre de The Gazette. Abonnement résiliable à tout moment.",
     "Please send me news on the election and how people voted, from The Gazette. I can unsubscribe at any time.",
     "Yes, email me the newsletter of The Gazette when new polls open. I can unsubscribe at any time.",
     "Send me an e-mail from The Gazette when I can vote again. I may opt out whenever I like.",
@@ -369,6 +406,12 @@ class TestFacts:
         body += " I may unsubscribe at any time."
         assert rules_of(body, locale=locale, withdrawal="It is free") == {"withdrawal_missing"}
         assert rules_of(body, locale=locale, withdrawal="I may unsubscribe at any time") == set()
+
+    @pytest.mark.parametrize("sentence", ["Leave nothing to chance.", "Cancel culture special included."])
+    def test_a_sentence_that_only_holds_the_word_is_none_of_withdrawal(self, sentence: str) -> None:
+        body = f"Send me the newsletter of The Gazette. {sentence} I may unsubscribe at any time."
+
+        assert rules_of(body, withdrawal=sentence) == {"withdrawal_missing"}
 
     @pytest.mark.parametrize(
         ("field", "rule"), [("controller", "controller_missing"), ("withdrawal", "withdrawal_missing")]

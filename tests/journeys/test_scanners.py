@@ -17,16 +17,22 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.articles.models import Site
 from pollsvc.config import Settings
 from pollsvc.consent.models import Consent, State
+from pollsvc.consent.service import email_hash
+from pollsvc.corrections import desk as corrections_desk
 from pollsvc.db import Model
 from pollsvc.keys import Keys
+from pollsvc.outbox.letters import TEMPLATES
 from pollsvc.outbox.mail import mail_folder
+from pollsvc.outbox.models import OutboxMessage
+from pollsvc.privacy.requests import ask_for_link
 from pollsvc.worker import Worker
 from tests.chromium import Watcher
 from tests.consent.readers import EMAIL, MINUTE, Newsletter
 from tests.consent.stored import rows_of
-from tests.factories import make_correction
+from tests.factories import make_consent_text, make_correction
 from tests.journeys.mailbox import Mailbox
 from tests.live_server import LiveServer
 
@@ -61,23 +67,37 @@ def dump(session: Session) -> Dump:
 
 
 @pytest.fixture
-def links(session: Session, keys: Keys, settings: Settings, tmp_path: Path) -> list[str]:
-    """The paths of every link in every mail: to who is new, who confirmed, who left, and to the desk."""
+def links(
+    session: Session, keys: Keys, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The paths of every link in every kind of mail: to who is new, who confirmed, who left, and to the desk."""
     newsletter = Newsletter(session, keys, datetime.now(UTC) - MINUTE)
-    newsletter.sign_up("new@reader.example")
     newsletter.activate("active@reader.example")
-    newsletter.leave(newsletter.activate(EMAIL))
-    make_correction(session, keys=keys, email=EMAIL)
+    site = session.get_one(Site, newsletter.text.site_id)
+    # The text changes in substance: who agreed to the former one is asked anew.
+    newsletter.text = make_consent_text(session, site=site, is_material=True)
+    newsletter.sign_up("new@reader.example")
+    left = newsletter.activate(EMAIL)
+    ask_for_link(session, email_hash(keys, EMAIL), newsletter.now)
+    desk = corrections_desk.Desk(newsletter.links.public_url, "localhost")
+    monkeypatch.setattr(corrections_desk, "MOST_MAILS", 1)
+    for _ in range(2):
+        make_correction(session, keys=keys, email=EMAIL, desk=desk, now=newsletter.now)
     session.commit()
     installation = dataclasses.replace(settings, instance=tmp_path)
-    worker = Worker(installation)
+    # When the mail about what was too much for single ones is due.
+    worker = Worker(installation, lambda: datetime.now(UTC) + corrections_desk.WITHIN)
     worker.look()
     worker.close()
+    sent = session.scalars(select(OutboxMessage.kind).where(OutboxMessage.state == "delivered")).all()
+    assert set(sent) == {path.stem for path in TEMPLATES.glob("[!_]*.txt")}
+    # Only now: who leaves before is sent nothing.
+    newsletter.leave(left)
     mails = Mailbox(mail_folder(installation), "@").mails()
-    assert len(mails) >= 3
+    assert len(mails) == len(sent)
     urls = {url for mail in mails for url in mail.links() if url.startswith(newsletter.links.public_url)}
     paths = {url.removeprefix(newsletter.links.public_url) for url in urls}
-    assert {path.split("/")[1] for path in paths} >= {"consent", "unsubscribe", "data"}
+    assert {path.split("/")[1] for path in paths} == {"consent", "unsubscribe", "data", "v1"}
     return sorted(paths)
 
 
@@ -96,7 +116,9 @@ class TestVisits:
 
         assert len(visits) >= VISITS
         assert {("consent", 200), ("unsubscribe", 200), ("data", 200)} <= codes
-        assert {code for _, code in codes} <= {200, 404}
+        # The desk's links need a token of the newsroom.
+        assert {code for kind, code in codes if kind == "v1"} == {401}
+        assert {code for kind, code in codes if kind != "v1"} <= {200, 404}
         assert dump(session) == before
 
     def test_that_run_scripts_change_nothing(

@@ -1,5 +1,6 @@
 """Each event becomes a message for each endpoint that wants to know, once and in order."""
 
+import threading
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from pollsvc.outbox import hooks
 from pollsvc.outbox.delivery import claim
-from pollsvc.outbox.fan_out import AFTER_DELIVERIES, NEVER, STEP, fan_out, is_fan_out_due, matches, replay
-from pollsvc.outbox.models import OutboxEvent, WebhookEndpoint
+from pollsvc.outbox.fan_out import AFTER_DELIVERIES, STEP, fan_out, is_fan_out_due, matches, replay
+from pollsvc.outbox.models import OutboxEvent, WebhookAcknowledgement, WebhookEndpoint
+from pollsvc.outbox.pausing import NEVER
 from pollsvc.outbox.service import EVENT_KINDS, forget_subject
+from tests.databases import wait_for_a_waiter
 from tests.factories import make_site
 from tests.outbox.endpoints import events, make_endpoint, messages, tell
 
@@ -171,12 +174,82 @@ class TestFanOut:
 
     def test_an_erasure_is_told_after_what_was_under_way(self, session: Session, now: datetime) -> None:
         make_endpoint(session)
-        tell(session, "consent.erased", subject="consent:1", data={"consent_id": str(uuid.uuid4())})
+        consent_id = str(uuid.uuid4())
+        tell(session, "consent.erased", subject=f"consent:{consent_id}", data={"consent_id": consent_id})
 
         spread(session, now)
 
         (message,) = messages(session)
         assert message.available_at == now + AFTER_DELIVERIES
+
+    @pytest.mark.parametrize(
+        ("event_types", "is_told"),
+        [
+            (["consent.confirmed", "consent.withdrawn"], True),
+            (["consent.expired"], True),
+            (["consent.erased"], True),
+            (["consent.*"], True),
+            (["*"], True),
+            (["poll.*", "correction.received"], False),
+        ],
+    )
+    def test_an_erasure_is_told_to_whoever_hears_of_persons(
+        self, session: Session, now: datetime, event_types: list[str], is_told: bool
+    ) -> None:
+        make_endpoint(session, event_types=event_types)
+        consent_id = str(uuid.uuid4())
+        tell(session, "consent.erased", subject=f"consent:{consent_id}", data={"consent_id": consent_id})
+
+        spread(session, now)
+
+        assert [each.kind for each in messages(session)] == ["consent.erased"] * is_told
+
+    def test_an_erasure_is_told_to_whoever_knew_of_the_person(self, session: Session, now: datetime) -> None:
+        knew = make_endpoint(session, event_types=["poll.*"])
+        make_endpoint(session, event_types=["poll.*"])
+        consent_id = uuid.uuid4()
+        session.add(
+            WebhookAcknowledgement(
+                endpoint_id=knew.id,
+                consent_id=consent_id,
+                kind="consent.confirmed",
+                event_id=1,
+                occurred_at=now,
+                acknowledged_at=now,
+            )
+        )
+        data = {"consent_id": str(consent_id)}
+        tell(session, "consent.erased", subject=f"consent:{consent_id}", data=data)
+
+        spread(session, now)
+
+        assert [each.endpoint_id for each in messages(session)] == [knew.id]
+
+    # SQLite has one writer at a time anyway.
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_an_erasure_does_not_wait_for_an_endpoint(
+        self, session: Session, engine: sa.Engine, now: datetime
+    ) -> None:
+        """Who has the endpoint locked may wait for a consent that the erasure has."""
+        endpoint = make_endpoint(session)
+        tell(session, subject="subscriber:1")
+        hooks.get_endpoint(session, endpoint.id, is_locked=True)
+
+        def spread_too() -> None:
+            with Session(engine) as other:
+                spread(other, now)
+
+        spreading = threading.Thread(target=spread_too)
+        spreading.start()
+        wait_for_a_waiter(engine)
+        with Session(engine) as erasing:
+            erasing.execute(sa.text("SET LOCAL lock_timeout = '5s'"))
+            forget_subject(erasing, "subscriber:1")
+            erasing.commit()
+        session.commit()
+        spreading.join()
+
+        assert messages(session) == []
 
     # SQLite has one writer at a time anyway.
     @pytest.mark.parametrize("database", ["postgresql"], indirect=True)

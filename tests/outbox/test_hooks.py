@@ -21,10 +21,12 @@ from pollsvc.outbox.delivery import MOST_ATTEMPTS
 from pollsvc.outbox.fan_out import AFTER_DELIVERIES
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage, WebhookEndpoint
 from pollsvc.outbox.outgoing import Outgoing
+from pollsvc.outbox.pausing import NEVER
+from pollsvc.outbox.places import AT_ONCE, AT_ONCE_TO_ONE
 from pollsvc.outbox.service import NotDead, forget_subject, replay_message
 from pollsvc.outbox.webhooks import body_of, pack
 from pollsvc.staff.models import AuditEntry
-from pollsvc.worker import AT_ONCE, AT_ONCE_TO_ONE, Worker
+from pollsvc.worker import Worker
 from tests.outbox.endpoints import LOOPBACK, Clock, events, fresh, make_endpoint, messages, tell, working
 from tests.outbox.receiver import Received, Receiver, receiving, serving
 
@@ -58,7 +60,8 @@ def endpoint(session: Session, receiver: Receiver, clock: Clock) -> WebhookEndpo
     return made
 
 
-def verify(secret: str, received: Received) -> object:
+def verify(secret: str | None, received: Received) -> object:
+    assert secret
     return Webhook(secret).verify(received.body, received.headers)
 
 
@@ -183,9 +186,9 @@ class TestRotation:
 
         parcel = pack(endpoint, event, now)
 
-        assert Webhook(endpoint.secret).verify(parcel.body, parcel.headers)
+        assert Webhook(str(endpoint.secret)).verify(parcel.body, parcel.headers)
         with pytest.raises(WebhookVerificationError):
-            Webhook(old).verify(parcel.body, parcel.headers)
+            Webhook(str(old)).verify(parcel.body, parcel.headers)
 
     def test_of_two_rotations_the_first_secret_ends_at_once(
         self, endpoint: WebhookEndpoint, session: Session
@@ -199,7 +202,7 @@ class TestRotation:
         parcel = pack(endpoint, event, now)
 
         with pytest.raises(WebhookVerificationError):
-            Webhook(leaked).verify(parcel.body, parcel.headers)
+            Webhook(str(leaked)).verify(parcel.body, parcel.headers)
 
     def test_a_time_in_another_zone_signs_the_same(self, endpoint: WebhookEndpoint, now: datetime) -> None:
         event = OutboxEvent(key=uuid.uuid4(), kind="poll.created", data="{}", occurred_at=now)
@@ -302,7 +305,7 @@ class TestFailure:
             + repr([entry.detail for entry in session.scalars(select(AuditEntry))])
         )
         assert "with-a-secret" not in written
-        assert endpoint.secret not in written
+        assert str(endpoint.secret) not in written
 
     def test_to_reach_a_private_host_that_is_not_named_sends_nothing(
         self,
@@ -368,7 +371,9 @@ class TestPausing:
             worker.look()
             clock.forward(HOUR)
 
-        assert {message.reason for message in messages(session)} == {"A fault of ours: InvalidToken."}
+        assert {message.reason for message in messages(session)} == {
+            "None of POLLSVC_ENCRYPTION_KEYS opens it."
+        }
         assert min(message.attempts for message in messages(session)) > 1
         assert (fresh(session, endpoint).state, endpoint.failures) == ("active", 0)
         assert endpoint.failing_since is None
@@ -444,15 +449,38 @@ class TestPausing:
         edit(session, endpoint, clock(), state="active")
         worker.look()
 
-        assert receiver.kinds == ["poll.created", "poll.created", "poll.edited", "poll.closed", "poll.closed"]
-        numbers = [each.id for each in receiver.received]
-        assert numbers == [str(each.key) for each in events(session)]
+        # Between subjects there is no order: two are on their way at once.
+        for subject in ("poll:1", "poll:2"):
+            numbers = [str(each.key) for each in events(session) if each.subject == subject]
+            assert [each.id for each in receiver.received if each.id in numbers] == numbers
+        assert len(receiver.received) == len(events(session))
         assert {each.attempts for each in messages(session)} == {1}
         assert (fresh(session, endpoint).failures, endpoint.paused_at, endpoint.paused_because) == (
             0,
             None,
             None,
         )
+
+    @pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "after failures"])
+    def test_what_waits_is_out_of_the_way(
+        self,
+        session: Session,
+        worker: Worker,
+        receiver: Receiver,
+        endpoint: WebhookEndpoint,
+        *,
+        by_hand: bool,
+    ) -> None:
+        """Whoever looks for what is due would walk over all of it, each time."""
+        receiver.status = 500 if by_hand else 410
+        for kind in ("poll.created", "poll.edited", "poll.closed"):
+            tell(session, kind)
+        worker.look()
+        if by_hand:
+            edit(session, endpoint, datetime.now(UTC), state="paused")
+
+        assert fresh(session, endpoint).state == "paused"
+        assert [each.available_at for each in messages(session)] == [NEVER] * 3
 
     def test_one_that_still_fails_is_paused_again_only_after_the_hour(
         self, session: Session, worker: Worker, receiver: Receiver, endpoint: WebhookEndpoint, clock: Clock
@@ -578,7 +606,7 @@ class TestEditing:
 
         assert "with-a-secret" in row
         assert "with-a-secret" not in raw
-        assert endpoint.secret not in raw
+        assert str(endpoint.secret) not in raw
 
 
 class TestRemoving:
@@ -676,6 +704,35 @@ class TestManyAtOnce:
         for thread in threads:
             thread.join()
 
+    def test_endpoints_that_fail_leave_a_place_to_one_that_does_not(
+        self, session: Session, worker: Worker, receiver: Receiver, clock: Clock
+    ) -> None:
+        released = threading.Event()
+
+        def hang(_connection: socket.socket) -> None:
+            released.wait(20)
+
+        with serving(hang) as port:
+            for _ in range(AT_ONCE):
+                failing = make_endpoint(session, f"http://127.0.0.1:{port}/", event_types=["poll.created"])
+                failing.failures, failing.failing_since = 1, clock()
+            tell(session)
+            worker.attend()
+            threads = worker.deliver()
+            wait_for(lambda: len(under_way(session, "poll.created")) == AT_ONCE - 1)
+            session.rollback()
+            make_endpoint(session, receiver.url, event_types=["poll.closed"])
+            tell(session, "poll.closed", subject="poll:late")
+            worker.attend()
+            threads += worker.deliver()
+            wait_for(lambda: receiver.kinds == ["poll.closed"])
+
+            assert len(under_way(session, "poll.created")) == AT_ONCE - 1
+            worker.stop()
+            released.set()
+        for thread in threads:
+            thread.join()
+
     def test_many_workers_send_each_once_and_in_order(
         self,
         session: Session,
@@ -703,6 +760,10 @@ class TestManyAtOnce:
 
 def busy(session: Session, endpoint: WebhookEndpoint) -> list[OutboxMessage]:
     return [each for each in messages(session, endpoint) if each.lease is not None]
+
+
+def under_way(session: Session, kind: str) -> list[OutboxMessage]:
+    return [each for each in messages(session) if each.kind == kind and each.lease is not None]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

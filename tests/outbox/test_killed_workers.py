@@ -1,6 +1,6 @@
 """A worker that is killed at any point loses nothing, and workers that are well deliver nothing twice.
 
-Real processes, a real SMTP server that also answers 4xx and 5xx and hangs, and both databases.
+Real processes, a real SMTP server that also answers 4xx and 5xx and hangs, an endpoint of webhooks, and both databases.
 """
 
 import itertools
@@ -23,12 +23,14 @@ from aiosmtpd.smtp import Envelope
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pollsvc.outbox.models import OutboxAttempt, OutboxMessage
+from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
 from tests.conftest import ENVIRON
 from tests.live_server import clean_environ
+from tests.outbox.endpoints import make_endpoint, tell
 from tests.outbox.hasty_worker import hasty_now
 from tests.outbox.mail_servers import HANG, Postbox, parsed, serving
 from tests.outbox.messages import make_mail
+from tests.outbox.receiver import receiving
 from tests.processes import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
@@ -80,6 +82,7 @@ def starting(database_url: str, folder: Path, port: int, began: float) -> Iterat
         **ENVIRON,
         "POLLSVC_DATABASE_URL": database_url,
         "POLLSVC_SMTP_URL": f"smtp://127.0.0.1:{port}?starttls=never",
+        "POLLSVC_PRIVATE_HOSTS": "127.0.0.1",
         "PYTHONPATH": str(ROOT),
     }
     started: list[subprocess.Popen[bytes]] = []
@@ -107,9 +110,18 @@ def write_mails(engine: sa.Engine, numbers: Sequence[int], began: float, rest: f
         time.sleep(rest)
 
 
+def write_mails_and_events(engine: sa.Engine, numbers: Sequence[int], began: float, rest: float) -> None:
+    """Write an event beside each mail, to be told to whatever endpoints there are."""
+    for number in numbers:
+        with Session(engine.execution_options(sqlite_write=True)) as session:
+            tell(session, subject=f"poll:{number // 3}", now=hasty_now(began))
+        write_mails(engine, [number], began, rest)
+
+
 def left(engine: sa.Engine) -> int:
     with Session(engine) as session:
-        return session.scalars(select(func.count()).where(OutboxMessage.state == "pending")).one()
+        events = session.scalars(select(func.count()).where(~OutboxEvent.is_fanned_out)).one()
+        return events + session.scalars(select(func.count()).where(OutboxMessage.state == "pending")).one()
 
 
 class TestKilledWorkers:
@@ -120,10 +132,17 @@ class TestKilledWorkers:
         mood = MoodyServer()
         postbox = Postbox(mood)
         numbers = range(120)
-        writing = threading.Thread(target=write_mails, args=(engine, numbers, began, 0.08))
+        writing = threading.Thread(target=write_mails_and_events, args=(engine, numbers, began, 0.07))
         killed = 0
 
-        with serving(postbox) as port, starting(database_url, tmp_path, port, began) as start:
+        with (
+            serving(postbox) as port,
+            receiving() as receiver,
+            starting(database_url, tmp_path, port, began) as start,
+        ):
+            with Session(engine.execution_options(sqlite_write=True)) as session:
+                make_endpoint(session, receiver.url)
+                session.commit()
             running = [start(), start()]
             writing.start()
             until = time.monotonic() + 14
@@ -137,10 +156,12 @@ class TestKilledWorkers:
                 running[victim] = start()
             writing.join()
             wait_until(lambda: left(engine) == 0, 60)
-        arrived = postbox.by_message_id()
 
         with Session(engine) as session:
-            messages = session.scalars(select(OutboxMessage).order_by(OutboxMessage.id)).all()
+            kept = select(OutboxMessage).order_by(OutboxMessage.id)
+            messages = session.scalars(kept.where(OutboxMessage.channel == "mail")).all()
+            webhooks = session.scalars(kept.where(OutboxMessage.channel == "webhook")).all()
+            keys = dict(session.execute(select(OutboxEvent.id, OutboxEvent.key)).all())
             lost = set(
                 session.scalars(select(OutboxAttempt.message_id).where(OutboxAttempt.outcome == "lost"))
             )
@@ -151,18 +172,25 @@ class TestKilledWorkers:
         assert {each.reason for each in messages if each.state == "dead"} == {
             "The mail server answered 550 5.7.1."
         }
-        assert {each.message_id for each in messages if each.state == "delivered"} == set(arrived)
-        twice = {name for name, times in arrived.items() if times > 1}
-        assert twice <= {each.message_id for each in messages if each.id in lost}
-        # Those of a subject arrived in order, a repetition aside.
-        order = {str(name): place for place, name in enumerate(dict.fromkeys(arrived_in_order(postbox)))}
-        for first, second in itertools.pairwise(messages):
-            if first.subject == second.subject and {first.message_id, second.message_id} <= order.keys():
-                assert order[str(first.message_id)] < order[str(second.message_id)]
+        mails = [str(mail["Message-ID"]) for mail in postbox.mails()]
+        check([(each, str(each.message_id)) for each in messages], mails, lost)
+        assert [each.state for each in webhooks] == ["delivered"] * len(numbers)
+        told = [(each, str(keys[each.event_id or 0])) for each in webhooks]
+        check(told, [each.id for each in receiver.received], lost)
 
 
-def arrived_in_order(postbox: Postbox) -> list[str]:
-    return [str(mail["Message-ID"]) for mail in postbox.mails()]
+def check(named: Sequence[tuple[OutboxMessage, str]], arrived: Sequence[str], lost: set[int]) -> None:
+    """What was delivered arrived, twice only what a killed worker held, and in its subject's order, a repetition aside.
+
+    :param named: the messages, and by which names they arrive.
+    """
+    assert {name for each, name in named if each.state == "delivered"} == set(arrived)
+    twice = {name for name, times in Counter(arrived).items() if times > 1}
+    assert twice <= {name for each, name in named if each.id in lost}
+    order = {name: place for place, name in enumerate(dict.fromkeys(arrived))}
+    for (first, name), (second, next_name) in itertools.pairwise(named):
+        if first.subject == second.subject and {name, next_name} <= order.keys():
+            assert order[name] < order[next_name]
 
 
 class TestHealthyWorkers:

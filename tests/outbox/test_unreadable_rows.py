@@ -1,11 +1,13 @@
 """A row that no key opens, such as after a key was taken away too early, keeps no other waiting."""
 
+import dataclasses
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
@@ -13,12 +15,15 @@ from pollsvc.config import Settings
 from pollsvc.consent.models import Subscriber
 from pollsvc.consent.renewals import ask_anew, is_anybody_to_ask
 from pollsvc.errands.of_consent import renewals
-from pollsvc.keys import Keys
+from pollsvc.keys import Keys, new_encryption_key
+from pollsvc.outbox.delivery import FIRST_PAUSE, MOST_ATTEMPTS
+from pollsvc.outbox.models import UNREADABLE, OutboxMessage
 from pollsvc.worker import Worker
 from tests.conftest import ENVIRON, NOW
 from tests.consent.readers import Newsletter
 from tests.factories import make_consent_text
 from tests.outbox.messages import make_mail
+from tests.unreadable import make_unreadable
 
 
 @pytest.fixture
@@ -26,35 +31,55 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return Settings.from_environ({**ENVIRON, "POLLSVC_DATABASE_URL": database_url}, tmp_path)
 
 
-def work(settings: Settings) -> None:
-    worker = Worker(settings, lambda: NOW)
+def work(settings: Settings, now: datetime = NOW) -> None:
+    worker = Worker(settings, lambda: now)
     worker.look()
     worker.close()
 
 
-def test_mail_is_given_up_and_the_next_ones_leave(session: Session, settings: Settings) -> None:
+def states(session: Session) -> list[tuple[str, str | None]]:
+    session.commit()
+    rows = session.execute(select(OutboxMessage.state, OutboxMessage.reason).order_by(OutboxMessage.id)).all()
+    session.commit()
+    return [(state, reason) for state, reason in rows]
+
+
+@pytest.fixture
+def three_mails(session: Session) -> None:
+    """Of which no key opens the first."""
     for number in range(3):
         make_mail(session, number)
-    session.execute(
-        sa.text("UPDATE outbox_message SET payload = :sealed WHERE delivery_key = 'test 0'"),
-        {"sealed": b"by another key"},
-    )
+    make_unreadable(session, "outbox_message", "payload", where="delivery_key = 'test 0'")
+
+
+@pytest.mark.usefixtures("three_mails")
+def test_mail_waits_and_the_next_ones_leave(session: Session, settings: Settings) -> None:
+    work(settings)
+
+    assert states(session) == [("pending", UNREADABLE), ("delivered", None), ("delivered", None)]
+
+
+@pytest.mark.usefixtures("three_mails")
+def test_mail_is_given_up_after_its_last_attempt(session: Session, settings: Settings) -> None:
+    session.execute(sa.update(OutboxMessage).values(attempts=MOST_ATTEMPTS - 1))
     session.commit()
 
     work(settings)
 
-    states = session.execute(sa.text("SELECT state, reason FROM outbox_message ORDER BY id")).all()
-    assert states == [
-        ("dead", "None of POLLSVC_ENCRYPTION_KEYS opens it."),
-        ("delivered", None),
-        ("delivered", None),
-    ]
+    assert states(session)[0] == ("dead", UNREADABLE)
 
 
-def seal(session: Session, column: str, table: str) -> None:
-    """Encrypt what a table holds by a key that is gone."""
-    session.execute(sa.text(f"UPDATE {table} SET {column} = :sealed"), {"sealed": b"by another key"})
+def test_mails_of_a_host_with_the_wrong_keys_are_delivered_by_one_with_the_right_ones(
+    session: Session, settings: Settings
+) -> None:
+    make_mail(session)
     session.commit()
+    work(dataclasses.replace(settings, encryption_keys=(new_encryption_key(),)))
+    assert states(session) == [("pending", UNREADABLE)]
+
+    work(settings, NOW + FIRST_PAUSE)
+
+    assert states(session) == [("delivered", None)]
 
 
 @pytest.fixture
@@ -63,7 +88,7 @@ def sealed_before_ada(session: Session, keys: Keys) -> Newsletter:
     newsletter = Newsletter(session, keys, NOW)
     for number in range(3):
         newsletter.activate(f"{number}@reader.example")
-    seal(session, "email", "subscriber")
+    make_unreadable(session, "subscriber", "email")
     newsletter.activate()
     site = session.get_one(Site, newsletter.text.site_id)
     make_consent_text(session, site=site, is_material=True)

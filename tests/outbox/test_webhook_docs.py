@@ -54,7 +54,7 @@ LANGUAGES = [
     in_python,
     pytest.param(
         in_javascript,
-        marks=[] if shutil.which("node") else pytest.mark.xfail(run=False, reason="no Node here"),
+        marks=[] if shutil.which("node") else pytest.mark.skip("no Node here"),
     ),
 ]
 

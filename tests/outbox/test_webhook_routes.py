@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from standardwebhooks.webhooks import Webhook
 
 from pollsvc.config import Settings
-from pollsvc.outbox.fan_out import NEVER
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.pausing import NEVER
 from pollsvc.staff.models import AuditEntry
 from pollsvc.worker import Worker
 from tests.factories import ARTICLE_URL, make_site, make_token
@@ -88,6 +88,7 @@ class TestMakeWebhook:
             "failing_since": None,
             "paused_at": None,
             "paused_because": None,
+            "unreadable_because": None,
             "previous_until": None,
             "version": 1,
             "created_at": made["created_at"],
@@ -344,17 +345,20 @@ class TestListDeliveries:
         self, newsroom: FlaskClient, session: Session, worker: Worker, receiver: Receiver
     ) -> None:
         made = make(newsroom, url=receiver.url)
-        receiver.status = 410
+        receiver.status = 500
         tell(session)
         worker.look()
+        (failed,) = read(newsroom, f"/v1/webhooks/{made['id']}/deliveries")["items"]
+        newsroom.patch(f"/v1/webhooks/{made['id']}", json={"state": "paused", "version": 1})
         tell(session, subject="poll:2")
         worker.look()
 
         later, first = read(newsroom, f"/v1/webhooks/{made['id']}/deliveries")["items"]
 
-        assert (first["state"], first["reason"]) == ("pending", "The endpoint answered 410.")
-        assert first["next_attempt_at"] is not None
-        # It waits for the paused endpoint, and for no time.
+        assert (failed["state"], failed["reason"]) == ("pending", "The endpoint answered 500.")
+        assert failed["next_attempt_at"] is not None
+        # Both wait for the paused endpoint, and for no time.
+        assert (first["state"], first["attempts"], first["next_attempt_at"]) == ("pending", 1, None)
         assert (later["state"], later["attempts"], later["status"], later["next_attempt_at"]) == (
             "pending",
             0,

@@ -14,7 +14,7 @@ from pollsvc.config import Settings
 from tests.cli.commands import Run
 from tests.conftest import ENVIRON
 from tests.factories import make_token
-from tests.privacy.scene import PLANTERS, Scene
+from tests.privacy.scene import MORE_PLANTERS, PLANTERS, Scene
 
 
 @pytest.fixture
@@ -56,3 +56,11 @@ def planted(scene: Scene) -> Scene:
     for plant in PLANTERS:
         plant(scene)
     return scene
+
+
+@pytest.fixture
+def fully_planted(planted: Scene) -> Scene:
+    """A reader who has an account too, and was on a list."""
+    for plant in MORE_PLANTERS:
+        plant(planted)
+    return planted

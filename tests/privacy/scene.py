@@ -22,11 +22,13 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.config import Settings
-from pollsvc.consent.models import ConsentText, Subscriber
+from pollsvc.consent.models import ConsentText, Mode, Subscriber
 from pollsvc.db import Model
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage, WebhookEndpoint
 from pollsvc.polls.models import Poll
+from pollsvc.privacy.leftovers import TABLES
 from pollsvc.worker import Worker
+from tests.consent.logins import SECRET, account_token
 from tests.consent.stored import _files, _read_elsewhere, rows_of
 from tests.factories import ARTICLE_URL, make_consent_text, make_poll, make_site, make_token
 
@@ -43,6 +45,7 @@ class Scene:
     settings: Settings
     shift: timedelta = timedelta()
     words: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
     site: Site = field(init=False)
     poll: Poll = field(init=False)
     text: ConsentText = field(init=False)
@@ -61,10 +64,14 @@ class Scene:
         self.session.commit()
         self.email = f"{self.plant('address')}@reader.example"
 
-    def plant(self, where: str) -> str:
-        """Give a word that stands nowhere else, and remember it."""
-        self.words[where] = f"canary{uuid.uuid4().hex[:14]}"
-        return self.words[where]
+    def plant(self, where: str, *, is_kept: bool = False) -> str:
+        """Give a word that stands nowhere else, and remember it.
+
+        :param is_kept: whether it stays, because it is the publisher's or proof, and nobody's whom it would tell of.
+        """
+        words = self.kept if is_kept else self.words
+        words[where] = f"canary{uuid.uuid4().hex[:14]}"
+        return words[where]
 
     def now(self) -> datetime:
         """The worker's time: ours, and what was added to it."""
@@ -130,12 +137,15 @@ class Scene:
         """What the tables hold encrypted, as it stands there."""
         return {token for _, row in self._rows() for value in row for token in TOKEN.findall(value)}
 
-    def found(self) -> dict[str, set[str]]:
-        """Give the places in which a planted word stands, by what was planted."""
+    def found(self, words: Mapping[str, str] | None = None) -> dict[str, set[str]]:
+        """Give the places in which a planted word stands, by what was planted.
+
+        :param words: which; those that are to go where left out.
+        """
         self.session.commit()
         places: dict[str, set[str]] = {}
         for place, content in self._contents():
-            for where, word in self.words.items():
+            for where, word in (self.words if words is None else words).items():
                 if word.encode() in content.lower():
                     places.setdefault(where, set()).add(place)
         return places
@@ -146,6 +156,15 @@ class Scene:
         return sum(
             any(token[at : at + 40] in files for at in range(10, len(token) - 39, 40)) for token in tokens
         )
+
+    def rewrite_tables(self) -> None:
+        """What docs/privacy.md names for PostgreSQL, where a page may hold what was deleted until it is written anew."""
+        engine = self.session.get_bind().engine
+        self.session.commit()
+        if engine.dialect.name == "postgresql":
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for table in TABLES:
+                    connection.exec_driver_sql(f"VACUUM FULL {table}")
 
     def log_size(self) -> int:
         """Bytes of SQLite's write-ahead log."""
@@ -173,6 +192,16 @@ class Scene:
         if url.get_backend_name() == "sqlite":
             for path in _files(Path(str(url.database))):
                 yield path.name, _read_elsewhere(path)
+            return
+        # Tables and indexes, as they are on disk after a checkpoint; not the write-ahead log, which keeps what was written.
+        with self.session.get_bind().engine.connect() as connection:
+            connection.exec_driver_sql("CHECKPOINT")
+            folder = connection.exec_driver_sql("SHOW data_directory").scalar_one()
+            number = connection.exec_driver_sql(
+                "SELECT oid FROM pg_database WHERE datname = current_database()"
+            ).scalar_one()
+        for path in sorted(Path(folder, "base", str(number)).iterdir()):
+            yield f"base/{path.name}", path.read_bytes()
 
     def _opened(self, content: bytes) -> Iterator[bytes]:
         for token in TOKEN.findall(content):
@@ -246,7 +275,7 @@ def hand_over(scene: Scene) -> None:
         subject=event.subject,
         lane=f"webhook {endpoint.id} {event.subject}",
         payload=json.dumps(
-            {"data": json.loads(event.data), "more": scene.plant("webhook payload") + "x" * 6_000}
+            {"data": json.loads(str(event.data)), "more": scene.plant("webhook payload") + "x" * 6_000}
         ),
         endpoint_id=endpoint.id,
         event_id=event.id,
@@ -270,7 +299,45 @@ def ask_for_data(scene: Scene) -> None:
         scene.work()
 
 
+def join_by_account(scene: Scene) -> None:
+    """With all that a page sends along: the article's address, its origin, the widget and the login's token."""
+    scene.site.login_key = SECRET
+    text = make_consent_text(scene.session, site=scene.site, purpose="members", mode=Mode.SOFT_OPT_IN)
+    scene.session.commit()
+    path = scene.plant("article's path", is_kept=True)
+    body = {
+        "text_id": str(text.id),
+        "email": scene.email,
+        "accepted": True,
+        "article_url": f"{ARTICLE_URL}/{path}?mail={scene.plant('article query')}%40reader.example",
+        "account_token": account_token(sub=scene.plant("account"), email=scene.email),
+        # Of these two nothing can be planted in: a file's name and hash, and one of two words.
+        "widget": "embed.js 0123456789abcdef",
+        "placement": "after_vote",
+    }
+    origin = {"Origin": f"https://{scene.plant('origin', is_kept=True)}.example"}
+    answer = scene.client.post("/v1/consents", json=body, headers=origin)
+    assert answer.status_code == 202, answer.text
+    scene.work()
+
+
+def be_imported(scene: Scene) -> None:
+    """Taken over from another system, which names where it had the address from."""
+    text = make_consent_text(scene.session, site=scene.site, purpose="digest")
+    source = scene.plant("import's source", is_kept=True)
+    row = f"email,consented_at,source\n{scene.email},2025-03-01T10:00:00Z,{source}\n"
+    scene.session.commit()
+    answer = scene.staff.post(f"/v1/consents/import?text_id={text.id}", data=row, content_type="text/csv")
+    assert '"imported":1' in answer.text.replace(" ", ""), answer.text
+
+
 PLANTERS: list[Callable[[Scene], None]] = [vote, subscribe, sign_up_twice, correct, hand_over, ask_for_data]
+
+
+#: What is left too by who has an account, and whose address was on a list.
+MORE_PLANTERS: list[Callable[[Scene], None]] = [join_by_account, be_imported]
+#: Of what was planted, what is never stored: of a key and an account a hash, and of an address in a link nothing.
+NEVER_STORED = {"withdrawal key", "account", "article query"}
 
 
 def subscriber_id(session: Session) -> uuid.UUID:

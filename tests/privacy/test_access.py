@@ -4,16 +4,19 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 
 from pollsvc.consent.addresses import MAIL_PAUSE
-from pollsvc.consent.models import ConsentText
+from pollsvc.consent.models import ConsentText, Mode, SignUp
+from pollsvc.consent.service import email_hash
 from pollsvc.consent.signing_up import CONFIRM_WITHIN
 from pollsvc.outbox.models import WebhookAcknowledgement, WebhookEndpoint
 from pollsvc.privacy.access import BALLOTS
 from pollsvc.staff.models import AuditEntry
 from tests.conftest import NOW
-from tests.factories import ARTICLE_URL
+from tests.consent.logins import SECRET
+from tests.factories import ARTICLE_URL, make_article, make_consent_text
 from tests.privacy.scene import Scene
 
 
@@ -29,6 +32,32 @@ class TestShowPerson:
         assert (consent["state"], consent["purpose"]) == ("active", "newsletter")
         assert consent["text"]["body"] == planted.text.body
         assert consent["text"]["hash"] == planted.text.body_hash.hex()
+
+    @pytest.mark.parametrize(
+        ("mode", "is_consent"), [(Mode.EXPLICIT, True), (Mode.SOFT_OPT_IN, False), (Mode.NOTICE_ONLY, False)]
+    )
+    def test_says_what_is_no_consent_in_the_sense_of_the_gdpr(
+        self, scene: Scene, mode: Mode, *, is_consent: bool
+    ) -> None:
+        scene.site.login_key = SECRET
+        text = make_consent_text(scene.session, site=scene.site, mode=mode)
+        waits = SignUp(
+            text_id=text.id,
+            email=scene.email,
+            email_hash=email_hash(scene.keys, scene.email),
+            article_id=make_article(scene.session).id,
+            method="checkbox",
+            evidence={},
+            is_suspect=False,
+            occurred_at=NOW,
+            available_at=NOW,
+        )
+        scene.session.add(waits)
+        scene.session.commit()
+
+        (sign_up,) = show(scene)["sign_ups"]
+
+        assert (sign_up["text"]["mode"], sign_up["text"]["is_gdpr_consent"]) == (mode, is_consent)
 
     def test_gives_what_happened_in_order(self, planted: Scene) -> None:
         (consent,) = show(planted)["consents"]

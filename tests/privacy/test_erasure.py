@@ -1,5 +1,6 @@
 """A reader who voted, signed up and sent a correction is forgotten: everywhere, and nothing else is."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.consent.chain import verify_chain
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
@@ -30,8 +32,10 @@ from pollsvc.privacy.service import Erased, erase_person
 from pollsvc.staff.models import AuditEntry
 from tests.consent.stored import rows_of, tables_with
 from tests.factories import ACTOR, ARTICLE_URL
-from tests.privacy.scene import Scene, count, subscriber_id
+from tests.privacy.scene import NEVER_STORED, Scene, count, subscriber_id
 
+#: What the reader did, and the log tells of.
+LOGGED = {"/v1/consents", "/v1/corrections", "/v1/polls/<uuid:poll_id>/votes", "/data"}
 GONE = (Subscriber, Consent, SignUp, Confirmation, MailPermit, DataRequest, OutboxMessage, OutboxAttempt)
 
 
@@ -47,34 +51,60 @@ def clear(scene: Scene) -> None:
 
 
 class TestEverything:
-    def test_is_found_before(self, planted: Scene) -> None:
+    def test_is_found_before(self, fully_planted: Scene) -> None:
         """Or the search after would prove nothing."""
-        found = planted.found()
+        found = fully_planted.found()
 
-        # The page's key is stored as a hash only, and never found.
-        assert set(found) == set(planted.words) - {"withdrawal key"}
+        assert set(found) == set(fully_planted.words) - NEVER_STORED
         assert {"subscriber, decrypted", "sign_up, decrypted", "correction, decrypted"} <= found["address"]
         assert any(place.startswith("mail/") for place in found["address"])
         assert found["webhook payload"] >= {"outbox_message, decrypted"}
+        assert fully_planted.fragments_left(fully_planted.secrets()) >= 9
 
-    def test_is_nowhere_after(self, planted: Scene, capfd: pytest.CaptureFixture[str]) -> None:
-        secrets = planted.secrets()
-        results = planted.results()
-        events = rows_of(planted.session, "consent_event")
-        planted.session.commit()
+    # First, so that what is logged while the reader does all this is searched too.
+    def test_is_nowhere_after(self, capfd: pytest.CaptureFixture[str], fully_planted: Scene) -> None:
+        scene = fully_planted
+        secrets = scene.secrets()
+        results = scene.results()
+        events = rows_of(scene.session, "consent_event")
+        scene.session.commit()
 
-        answer = erase(planted)
-        clear(planted)
+        answer = erase(scene)
+        clear(scene)
+        scene.rewrite_tables()
 
-        assert answer == {"status": "erased", "erased": {"consents": 1, "sign_ups": 1, "corrections": 1}}
-        assert planted.found() == {}
-        gone = secrets - planted.secrets()
+        assert answer == {"status": "erased", "erased": {"consents": 3, "sign_ups": 1, "corrections": 1}}
+        assert scene.found() == {}
+        gone = secrets - scene.secrets()
         assert len(gone) >= 9
-        assert planted.fragments_left(gone) == 0
+        assert scene.fragments_left(gone) == 0
         logs = "".join(capfd.readouterr())
-        assert [word for word in planted.words.values() if word in logs] == []
-        assert planted.results() == results
-        assert rows_of(planted.session, "consent_event")[: len(events)] == events
+        assert set(re.findall(r'"route":"([^"]+)"', logs)) >= LOGGED
+        assert [word for word in scene.words.values() if word in logs] == []
+        assert scene.results() == results
+        assert rows_of(scene.session, "consent_event")[: len(events)] == events
+        verdict = verify_chain(scene.session, scene.now())
+        assert (verdict.fault, verdict.waiting) == (None, 0)
+        assert verdict.sealed == len(rows_of(scene.session, "consent_event"))
+
+    def test_before_its_pages_are_written_anew_is_nowhere_in_the_clear(self, fully_planted: Scene) -> None:
+        """PostgreSQL's pages may still hold what was deleted, as it stood there: encrypted."""
+        erase(fully_planted)
+        clear(fully_planted)
+
+        found = {place for places in fully_planted.found().values() for place in places}
+        assert [place for place in found if not re.fullmatch(r"base/[0-9]+, decrypted", place)] == []
+
+    def test_what_is_kept_is_the_publisher_s_or_proof(self, fully_planted: Scene) -> None:
+        erase(fully_planted)
+        clear(fully_planted)
+
+        found = fully_planted.found(fully_planted.kept)
+        assert {where: places & set(Model.metadata.tables) for where, places in found.items()} == {
+            "article's path": {"article"},
+            "origin": {"consent_event"},
+            "import's source": {"consent_event"},
+        }
 
     def test_that_the_address_leads_to_is_gone(self, planted: Scene) -> None:
         was = subscriber_id(planted.session)
@@ -259,6 +289,18 @@ class TestUnderWay:
 
         planted.work()
 
+        assert planted.mails() == []
+
+    def test_file_that_cannot_be_deleted_yet_is_left_to_the_worker(self, planted: Scene) -> None:
+        kept = next((planted.settings.instance / "mail").glob("*.eml"))
+        kept.unlink()
+        kept.mkdir()  # no file, and not to be deleted like one
+
+        assert erase(planted)["status"] == "erased"
+
+        assert count(planted.session, Subscriber, Leftover) == [0, 1]
+        kept.rmdir()
+        planted.work()
         assert planted.mails() == []
 
     def test_sign_up_decided_at_the_same_time_is_forgotten_or_refused(

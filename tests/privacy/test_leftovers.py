@@ -11,7 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.outbox.delivery import LEASE
-from pollsvc.privacy.leftovers import clear_database_files, clear_leftovers, is_any_due, write_down
+from pollsvc.privacy.leftovers import (
+    clear_database_files,
+    clear_leftovers,
+    is_any_due,
+    orphaned_files,
+    write_down,
+)
 from pollsvc.privacy.models import Leftover
 from pollsvc.privacy.service import leave_over
 from tests.privacy.scene import Scene, count
@@ -40,6 +46,16 @@ def clear(scene: Scene) -> None:
         session.rollback()
         assert not clear_leftovers(session, scene.settings, scene.now())
         session.commit()
+
+
+class TestOrphanedFiles:
+    def test_one_that_has_its_last_name_by_now_is_none(self, scene: Scene) -> None:
+        folder = scene.settings.instance / "mail"
+        folder.mkdir()
+        # It is listed, and no longer there when it is looked at.
+        (folder / ".abc.part").symlink_to(folder / "gone")
+
+        assert orphaned_files(scene.session, scene.settings, scene.now()) == []
 
 
 class TestClearLeftovers:

@@ -1,14 +1,18 @@
 """Each kind of data has a clock; the worker heeds it, and a command tells how the clocks stand."""
 
 import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
+from pollsvc.consent.links import Links
 from pollsvc.consent.models import (
     Confirmation,
     Consent,
@@ -21,15 +25,21 @@ from pollsvc.consent.models import (
     Subscriber,
     Suppression,
 )
+from pollsvc.consent.service import email_hash
 from pollsvc.consent.states import note
 from pollsvc.corrections.models import Correction
 from pollsvc.errands.errand import HOUR as SELDOM
+from pollsvc.outbox.delivery import LEASE
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage, WebhookEndpoint
+from pollsvc.privacy.clocks import is_any_over, read_clocks, wipe_next
 from pollsvc.privacy.models import DataRequest, Leftover
-from pollsvc.privacy.retention import all_clocks, consent_clocks, is_any_over, read_clocks, wipe_next
+from pollsvc.privacy.requests import Answer, answer_request, ask_for_link
+from pollsvc.privacy.retention import all_clocks, consent_clocks
 from tests.cli.commands import Run
 from tests.consent.happenings import happen
+from tests.consent.waiting import is_waited_for
 from tests.privacy.scene import Scene, correct, count, hand_over, subscribe
+from tests.processes import wait_until
 
 DAY = timedelta(days=1)
 
@@ -162,6 +172,32 @@ class TestPaused:
         wipe_after(scene, 10 + 2 * days + 2)
         assert count(scene.session, OutboxMessage, OutboxEvent) == [0, 0]
 
+    @pytest.mark.usefixtures("waiting")
+    def test_endpoint_s_message_is_given_up_though_a_worker_died_with_it(self, scene: Scene) -> None:
+        webhook = update(OutboxMessage).where(OutboxMessage.channel == "webhook")
+        lease = {"lease": uuid.uuid4(), "leased_until": scene.now() + LEASE}
+        scene.session.execute(webhook.values(lease))
+        scene.session.commit()
+        clock = all_clocks(scene.settings)[0]
+
+        (reading,) = read_clocks(scene.session, [clock], scene.now() + 11 * DAY)
+        assert reading.rows == 1
+        wipe_after(scene, 10 + scene.settings.retain_mail_days + 1)
+        assert self.state(scene) == ("dead", "Its endpoint was paused for longer than it is kept.")
+
+    def test_what_is_being_delivered_to_a_paused_endpoint_is_not_given_up(
+        self, scene: Scene, waiting: WebhookEndpoint
+    ) -> None:
+        later = scene.now() + (10 + scene.settings.retain_mail_days + 1) * DAY
+        webhook = update(OutboxMessage).where(OutboxMessage.channel == "webhook")
+        scene.session.execute(webhook.values(lease=uuid.uuid4(), leased_until=later + LEASE))
+        scene.session.commit()
+        clock = all_clocks(scene.settings)[0]
+
+        assert clock.due(scene.session, later) == []
+        clock.wipe(scene.session, scene.session.scalars(select(OutboxMessage.id)).all(), later)
+        assert self.state(scene) == ("pending", None)
+
     def test_endpoint_that_is_resumed_at_this_moment_is_sent_what_waited(
         self, scene: Scene, waiting: WebhookEndpoint
     ) -> None:
@@ -217,6 +253,33 @@ class TestCorrections:
         assert (stub.status, bool(stub.erased_at)) == ("handled", True)
         assert count(scene.session, Leftover) == [1]
 
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_lose_the_link_that_is_mailed_to_the_writer_at_this_moment(
+        self, scene: Scene, engine: sa.Engine
+    ) -> None:
+        correct(scene)
+        ask_for_link(scene.session, email_hash(scene.keys, scene.email), scene.now())
+        scene.session.commit()
+        (request,) = scene.session.scalars(select(DataRequest.id)).all()
+        links = Links("http://localhost", "localhost", scene.keys)
+        late = scene.now() + timedelta(days=scene.settings.retain_correction_days + 1)
+        scene.session.rollback()
+
+        def forget() -> None:
+            with Session(engine) as session:
+                (clock,) = (each for each in all_clocks(scene.settings) if "corrections" in each.kind)
+                clock.wipe(session, clock.due(session, late), late)
+                session.commit()
+
+        with ThreadPoolExecutor(1) as pool:
+            assert answer_request(scene.session, links, request, scene.now()) == Answer.MAILED
+            forgotten = pool.submit(forget)
+            wait_until(lambda: forgotten.done() or is_waited_for(engine))
+            scene.session.commit()
+            forgotten.result()
+
+        assert count(scene.session, OutboxMessage) == [0]
+
     def test_stay_while_nobody_decided(self, scene: Scene) -> None:
         correct(scene)
         scene.session.execute(update(Correction).values(status="new"))
@@ -240,6 +303,24 @@ class TestAddresses:
         last = scene.session.scalars(select(ConsentEvent).order_by(ConsentEvent.id.desc())).first()
         assert last
         assert (last.kind, last.method, last.actor) == (Kind.ERASED, "retention", "system")
+        assert scene.session.scalars(select(Suppression.reason)).all() == [Reason.WITHDRAWN]
+
+    def test_of_who_left_are_suppressed_also_where_a_stranger_signed_them_up_since(
+        self, scene: Scene
+    ) -> None:
+        subscribe(scene)
+        leave(scene)
+        scene.later(timedelta(hours=1))
+        scene.sign_up(scene.text)
+        scene.work()
+        scene.later(8 * DAY)
+        scene.work()
+        assert scene.session.scalars(select(ConsentEvent.kind)).all()[-1] == Kind.EXPIRED
+
+        # Counted from when they left.
+        wipe_after(scene, scene.settings.retain_proof_days - 8)
+
+        assert count(scene.session, Subscriber, Consent) == [0, 0]
         assert scene.session.scalars(select(Suppression.reason)).all() == [Reason.WITHDRAWN]
 
     def test_of_who_never_answered_are_forgotten_without_a_suppression(self, scene: Scene) -> None:
@@ -269,7 +350,7 @@ class TestAddresses:
         scene.sign_up(scene.text)
         # As if it had arrived just then.
         late = scene.now() + (scene.settings.retain_proof_days + 1) * DAY
-        scene.session.execute(update(SignUp).values(available_at=late))
+        scene.session.execute(update(SignUp).values(available_at=late, arrived_at=late))
 
         wipe_after(scene, scene.settings.retain_proof_days + 1)
 

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.models import Subscriber
+from pollsvc.corrections.models import Correction
 from pollsvc.db import EncryptedText, Model
 from pollsvc.keys import Keys
 from pollsvc.privacy.rotation import renew_some, sealed_tables
@@ -19,6 +20,7 @@ from tests.conftest import ENVIRON
 from tests.consent.stored import rows_of
 from tests.databases import open_engine
 from tests.privacy.scene import TOKEN, Scene
+from tests.unreadable import make_unreadable
 
 OLD = ENVIRON["POLLSVC_ENCRYPTION_KEYS"]
 NEW = base64.urlsafe_b64encode(b"a newer key, known to tests only").decode()
@@ -81,6 +83,27 @@ class TestReencrypt:
 
         assert result.exit_code == 1
         assert "was encrypted with a key that is not among POLLSVC_ENCRYPTION_KEYS" in result.stderr
+
+    def test_passes_over_and_names_what_no_key_opens(self, planted: Scene, run_on: Run) -> None:
+        before = sealed_with(planted.session, OLD)
+        make_unreadable(planted.session, "correction", "quote")
+        lost = planted.session.scalars(select(Correction.id)).one()
+        planted.session.commit()
+
+        result = run_on("db", "reencrypt", "--skip-unreadable", POLLSVC_ENCRYPTION_KEYS=f"{NEW},{OLD}")
+
+        assert result.exit_code == 3
+        assert f"correction {lost}: no key opens it" in result.stderr
+        assert "1 rows hold what no key opens" in result.stderr
+        # The rest of its row too: nothing needs the old key any more.
+        assert sealed_with(planted.session, NEW) == before - 1
+        assert sealed_with(planted.session, OLD) == 0
+
+    def test_passes_over_nothing_where_every_key_is_there(self, planted: Scene, run_on: Run) -> None:
+        result = run_on("db", "reencrypt", "--skip-unreadable", POLLSVC_ENCRYPTION_KEYS=f"{NEW},{OLD}")
+
+        assert result.exit_code == 0
+        assert "Everything is encrypted with the first key." in result.stderr
 
     def test_goes_through_many_rows(self, session: Session, run_on: Run, keys: Keys) -> None:
         emails = [f"ada-{number}@reader.example" for number in range(250)]

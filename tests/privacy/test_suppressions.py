@@ -4,14 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from pollsvc.consent.models import Consent, ConsentEvent, Kind, Reason, State, Subscriber, Suppression
 from pollsvc.consent.service import email_hash
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from pollsvc.privacy.suppressions import suppress
 from pollsvc.staff.models import AuditEntry
-from tests.privacy.scene import Scene, count, subscribe
+from tests.privacy.scene import Scene, correct, count, subscribe
 
 
 def call(scene: Scene, path: str) -> dict[str, Any]:
@@ -101,6 +101,35 @@ class TestSuppress:
         scene.work()
 
         assert scene.mails() == []
+
+    def test_what_was_given_up_cannot_be_sent_again(self, scene: Scene) -> None:
+        scene.sign_up(scene.text)
+        scene.later(timedelta(seconds=1))
+        scene.worker.attend()
+        scene.session.execute(update(OutboxMessage).values(state="dead"))
+        scene.session.commit()
+
+        call(scene, "")
+
+        assert count(scene.session, OutboxMessage) == [0]
+
+    def test_link_to_who_only_sent_a_correction_is_not_sent_and_the_desk_still_hears_of_it(
+        self, scene: Scene
+    ) -> None:
+        scene.site.desk_email = "desk@news.example"
+        scene.session.commit()
+        correct(scene)
+        scene.client.post("/data", data={"email": scene.email})
+        scene.later(timedelta(seconds=1))
+        scene.session.commit()
+        scene.worker.attend()
+        kinds = select(OutboxMessage.kind).order_by(OutboxMessage.kind)
+        assert scene.session.scalars(kinds).all() == ["correction", "data_link"]
+
+        call(scene, "")
+
+        scene.session.commit()
+        assert scene.session.scalars(kinds).all() == ["correction"]
 
     def test_changes_nothing_the_second_time(self, scene: Scene) -> None:
         call(scene, "")
