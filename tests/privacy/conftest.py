@@ -1,38 +1,52 @@
 """A reader to be shown and forgotten."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from pollsvc.app import create_app
 from pollsvc.cli import main
 from pollsvc.config import Settings
 from tests.cli.commands import Run
-from tests.conftest import ENVIRON
+from tests.conftest import ENVIRON, close, reset_limits
 from tests.factories import make_token
 from tests.privacy.scene import MORE_PLANTERS, PLANTERS, Scene
 
 
+class Installation(NamedTuple):
+    """An application, made once for all scenes, and its settings."""
+
+    app: Flask
+    settings: Settings
+
+
+@pytest.fixture(scope="session")
+def _installation(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    own = dataclasses.replace(settings, instance=tmp_path_factory.mktemp("privacy"))
+    made = Installation(create_app(own, ring=lambda: None), own)
+    yield made
+    close(made.app)
+
+
 @pytest.fixture
-def scene(
-    make_app: Callable[..., Flask], session: Session, settings: Settings, tmp_path: Path
-) -> Iterator[Scene]:
+def scene(_installation: Installation, session: Session) -> Iterator[Scene]:
     """An installation with a folder of its own and nobody in it; `scene.later(…)` moves the worker's clock."""
-    app = make_app(instance=tmp_path)
+    app, settings = _installation
+    reset_limits(app)
+    for left in settings.instance.iterdir():
+        shutil.rmtree(left)
     token = make_token(session)
     session.commit()
     staff = app.test_client()
     staff.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    made = Scene(
-        app.test_client(),
-        staff,
-        session,
-        dataclasses.replace(settings, instance=tmp_path),
-    )
+    made = Scene(app.test_client(), staff, session, settings)
     yield made
     made.worker.close()
 

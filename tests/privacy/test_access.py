@@ -50,6 +50,7 @@ class TestShowPerson:
             evidence={},
             is_suspect=False,
             occurred_at=NOW,
+            arrived_at=NOW,
             available_at=NOW,
         )
         scene.session.add(waits)
