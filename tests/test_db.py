@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import sqlalchemy as sa
-from cryptography.fernet import InvalidToken
 from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -94,8 +93,8 @@ class TestEncryptedText:
     def test_of_another_installation_is_not_read(self, database_url: str, correction: Correction) -> None:
         stranger = open_engine(database_url, keys_with(new_encryption_key()))
 
-        with Session(stranger) as other, pytest.raises(InvalidToken):
-            other.scalars(sa.select(Correction.email)).all()
+        with Session(stranger) as other:
+            assert other.scalars(sa.select(Correction.email)).all() == [None]
 
         stranger.dispose()
 

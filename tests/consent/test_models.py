@@ -191,6 +191,7 @@ class TestUnlinkability:
             "voter_key",
             "choices",
             "tier",
+            "is_tier_sealed",
             "state",
             "voted_hour",
             "is_mixed",

@@ -82,9 +82,12 @@ class Published(Article):
     embed_html: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _demo_server(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server with its worker for all tests of the demo on a database; it remembers nothing of the rows of the last."""
+    """A server with its worker for a module's tests of the demo; it remembers nothing of the rows of the last test.
+
+    No longer than that: the worker would take up what other tests write.
+    """
     settings = {name: value for name, value in ENVIRON.items() if name != "POLLSVC_PUBLIC_URL"} | UNLIMITED
     settings["POLLSVC_DATABASE_URL"] = database.url
     with LiveServer(settings, tmp_path_factory.mktemp("demo"), "--worker") as server:
