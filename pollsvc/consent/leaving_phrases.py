@@ -29,7 +29,7 @@ _PLAIN = (
 #: Those that are about anything: "leave nothing to chance", "cancel culture", "temporada baja".
 _MANIFOLD = (
     r"\bwithdraw",
-    r"\bleave\b(?! (nothing|no|none|a|an|your|comments?)\b)",
+    r"\bleav(e|ing)\b(?! (nothing|no|none|a|an|your|comments?)\b)",
     r"\bcancel\w*\b(?! culture)",
     r"\bretir(er|e|ez)\b",
     r"r[ée]sili",

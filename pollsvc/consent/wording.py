@@ -131,9 +131,11 @@ def _is_bundled(sentence: str) -> bool:
     """Whether a sentence asks to agree to terms, for calls, or for others' mail. To say where the terms are is no such thing."""
     if phrases.OTHERS.search(sentence) and not phrases.NEGATION.search(sentence):
         return True
-    for call in phrases.CALLS.finditer(sentence):
-        if not phrases.NEGATION.search(sentence, max(call.start() - 40, 0), call.end()):
-            return True
+    # By phone readers may also leave, or ask: only beside what they get or agree to is a call one more purpose.
+    if (phrases.PURPOSE.search(sentence) or phrases.AGREE.search(sentence)) and not _says_how_to_leave(sentence):
+        for call in phrases.CALLS.finditer(sentence):
+            if not phrases.NEGATION.search(sentence, max(call.start() - 40, 0), call.end()):
+                return True
     agreed = [found.span() for found in phrases.AGREE.finditer(sentence)]
     for terms in phrases.TERMS.finditer(sentence):
         before = [end for _, end in agreed if end <= terms.start()]
