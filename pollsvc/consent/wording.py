@@ -132,7 +132,9 @@ def _is_bundled(sentence: str) -> bool:
     if phrases.OTHERS.search(sentence) and not phrases.NEGATION.search(sentence):
         return True
     # By phone readers may also leave, or ask: only beside what they get or agree to is a call one more purpose.
-    if (phrases.PURPOSE.search(sentence) or phrases.AGREE.search(sentence)) and not _says_how_to_leave(sentence):
+    if (phrases.PURPOSE.search(sentence) or phrases.AGREE.search(sentence)) and not _says_how_to_leave(
+        sentence
+    ):
         for call in phrases.CALLS.finditer(sentence):
             if not phrases.NEGATION.search(sentence, max(call.start() - 40, 0), call.end()):
                 return True

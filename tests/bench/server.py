@@ -22,6 +22,9 @@ BARE = "/v1/bench/bare"
 @click.option("--workers", required=True, type=int)
 @click.option("--threads", required=True, type=int)
 @click.option("--pin/--no-pin", "is_pinned", default=True)
+@click.option(
+    "--worker/--no-worker", "has_worker", default=False, help="Whether the outbox worker runs beside."
+)
 @click.option("--linger", type=float, help="Seconds, in place of the product's.")
 @click.option("--switch-interval", type=float, help="Seconds until Python lets another thread run.")
 def main(
@@ -31,6 +34,7 @@ def main(
     workers: int,
     threads: int,
     is_pinned: bool,
+    has_worker: bool,
     linger: float | None,
     switch_interval: float | None,
 ) -> None:
@@ -48,6 +52,7 @@ def main(
         workers=workers,
         threads=threads,
         is_pinned=is_pinned,
+        has_worker=has_worker,
     )
 
 
