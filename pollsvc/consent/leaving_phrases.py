@@ -25,24 +25,27 @@ _PLAIN = (
     r"\bschrijf\b.{0,40}\buit\b",
     r"in(trek|te trekken)",
     r"op(zeg|te zeggen)",
+    r"\bwithdraw",
+    r"r[ée]sili",
+    r"\bretir(er|e|ez) (votre|mon|ton|le|ce) consentement",
+    r"\bd(ar|é|e|oy)(se|me|te|nos)? (siempre )?de baja",
 )
 #: Those that are about anything: "leave nothing to chance", "cancel culture", "temporada baja".
 _MANIFOLD = (
-    r"\bwithdraw",
     r"\bleav(e|ing)\b(?! (nothing|no|none|a|an|your|comments?)\b)",
     r"\bcancel\w*\b(?! culture)",
     r"\bretir(er|e|ez)\b",
-    r"r[ée]sili",
     r"\bbaja\b",
     r"\bretirar",
     r"\bannulla",
 )
 #: Beside them, that it is free, or how it is done.
 _FREELY = (
-    r"\b(may|can|could|free to|right to|any ?time|whenever|always|links?|click|(every|each) (issue|e?-?mail)|write|reply)\b",
-    r"\b(peux|peut|pouvez|pourrez|pourrai|possible|à tout moment|quand|liens?|clic|librement)\b",
-    r"\b(pued\w+|podr\w+|cuando|momento|enlace|clic|libremente)\b",
-    r"\b(poss[oa]|puoi|può|potr\w+|sempre|quando|momento|link|clic|liberamente)\b",
+    (r"\b(may|can|could|free to|right to|any ?time|whenever|always|"
+    r"links?|click|e-?mail|(every|each) issue|write|writing|reply|account)\b"),
+    r"\b(peux|peut|pouvez|pourrez|pourrai|possible|à tout moment|quand|liens?|clic|librement|droit|écri\w+|courriel|compte)\b",
+    r"\b(pued\w+|podr\w+|cuando|momento|enlace|clic|libremente|escrib\w+|respond\w+|correo|cuenta)\b",
+    r"\b(poss[oa]|puoi|può|potr\w+|sempre|quando|momento|link|clic|liberamente|scriv\w+|rispond\w+|account)\b",
     r"\b(pode\w*|posso|quando|momento|liga[çc][ãa]o)\b",
 )
 _NEAR = f"({'|'.join(_FREELY)})[^.]{{0,60}}({'|'.join(_MANIFOLD)})"

@@ -214,17 +214,18 @@ OTHERS = any_of(
 #: That readers are reached by other ways than mail, beside it.
 CALLS = any_of(
     r"(,|&|\b(and|or|plus|also|by|via|as well as)) (\w+ ){0,2}"
-    r"((tele)?phone calls?|(marketing|sales) calls|calls (and|or)|(tele)?phone\b(?! number)|sms\b|text messages?|whatsapp)",
+    r"((tele)?phone calls?|(marketing|sales) calls|calls (and|or)|(tele)?phone\b(?! number|:? ?[+(\d])|sms\b|"
+    r"text messages?|whatsapp)",
     r"\b(call|phone|text) me\b",
-    r"(,|&|\b(und|oder|sowie|auch|per|via)) (\w+ ){0,2}((werbe)?anrufe?n?\b|telefon\b|sms\b|whatsapp)|\btelefonisch\b|"
-    r"\b(mich|mir) anrufen\b",
-    r"(,|&|\b(et|ou|ainsi que|par|aussi)) (\w+ ){0,2}(appels\b|téléphone\b|sms\b|textos?\b|whatsapp)|\bm'appeler\b",
-    r"(,|&|\b(y|e|o|por|también|así como)) (\w+ ){0,2}(llamadas\b|tel[ée]fono\b|sms\b|mensajes de texto|whatsapp)|"
+    r"(,|&|\b(und|oder|sowie|auch|per|via)) (\w+ ){0,2}((werbe)?anrufe?n?\b|telefon\b(?!:? ?[+(\d])|sms\b|whatsapp)|"
+    r"\btelefonisch\b|\b(mich|mir) anrufen\b",
+    r"(,|&|\b(et|ou|ainsi que|par|aussi)) (\w+ ){0,2}(appels\b|téléphone\b(?!:? ?[+(\d])|sms\b|textos?\b|whatsapp)|\bm'appeler\b",
+    r"(,|&|\b(y|e|o|por|también|así como)) (\w+ ){0,2}(llamadas\b|tel[ée]fono\b(?!:? ?[+(\d])|sms\b|mensajes de texto|whatsapp)|"
     r"\bllamarme\b",
-    r"(,|&|\b(e|ed|o|oppure|per|via|anche)) (\w+ ){0,2}(chiamate\b|telefonate\b|telefono\b|sms\b|whatsapp)",
-    r"(,|&|\b(en|of|per|via|ook|alsmede)) (\w+ ){0,2}(telefoontjes\b|telefoon\b|sms|whatsapp)|\btelefonische?\b|"
+    r"(,|&|\b(e|ed|o|oppure|per|via|anche)) (\w+ ){0,2}(chiamate\b|telefonate\b|telefono\b(?!:? ?[+(\d])|sms\b|whatsapp)",
+    r"(,|&|\b(en|of|per|via|ook|alsmede)) (\w+ ){0,2}(telefoontjes\b|telefoon\b(?!:? ?[+(\d])|sms|whatsapp)|\btelefonische?\b|"
     r"\bmij bellen\b",
-    r"(,|&|\b(e|ou|por|bem como)) (\w+ ){0,2}(chamadas\b|telefonemas\b|liga[çc][õo]es\b|telefone\b|sms\b|whatsapp)",
+    r"(,|&|\b(e|ou|por|bem como)) (\w+ ){0,2}(chamadas\b|telefonemas\b|liga[çc][õo]es\b|telefone\b(?!:? ?[+(\d])|sms\b|whatsapp)",
 )
 
 #: That the box is ticked beforehand, or that silence counts.
