@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.models import Article, ArticleQuota, Site, SiteOrigin
@@ -17,6 +18,7 @@ from pollsvc.articles.urls import InvalidUrl, authority_of, canonical_origin, pa
 from pollsvc.db import insert_into
 from pollsvc.errors import Conflict, NotFound, PollsvcError, TooMany, one_field
 from pollsvc.staff.service import record
+from pollsvc.unreadable import unreadable
 
 #: Articles that readers' submissions may bring to a site in a day: a bound on what a script can fill the table with.
 READERS_ARTICLES_A_DAY = 1_000
@@ -64,7 +66,7 @@ def create_site(
     """
     defaults = {"locale": "en", "consent_mode": "explicit"}
     site = Site(name=name, created_at=now, **(defaults | links))
-    _refuse_accounts_without_login(site)
+    _refuse_accounts_without_login(site, has_login=site.login_key is not None)
     session.add(site)
     _flush(session, NameTaken(fields={"name": NameTaken.detail}))
     _set_origins(session, site, origins)
@@ -83,10 +85,16 @@ def edit_site(
     :raises Invalid, NameTaken, OriginTaken: as :func:`create_site`.
     """
     site = lock_site(session, site_id)
+    sealed = unreadable(session, site, "desk_email", "login_key")
     before, desk_before, login_before = _facts(site), site.desk_email, site.login_key
     for name in changes.keys() - {"origins"}:
         setattr(site, name, changes[name])
-    _refuse_accounts_without_login(site)
+    for name in sealed & changes.keys():
+        # It reads as None, so that None would be taken for no change.
+        flag_modified(site, name)
+    _refuse_accounts_without_login(
+        site, has_login=site.login_key is not None or "login_key" in sealed - changes.keys()
+    )
     _flush(session, NameTaken(fields={"name": NameTaken.detail}))
     if "origins" in changes:
         left = site.canonical_origin
@@ -95,8 +103,8 @@ def edit_site(
             _move_articles(session, site, left)
     after = _facts(site)
     unseen = {
-        "is_desk_email_changed": site.desk_email != desk_before,
-        "is_login_key_changed": site.login_key != login_before,
+        "is_desk_email_changed": site.desk_email != desk_before or "desk_email" in sealed & changes.keys(),
+        "is_login_key_changed": site.login_key != login_before or "login_key" in sealed & changes.keys(),
     }
     if after != before or any(unseen.values()):
         detail = {"before": before, "after": after, **unseen}
@@ -238,8 +246,8 @@ def _flush(session: Session, refusal: PollsvcError) -> None:
         raise refusal from error
 
 
-def _refuse_accounts_without_login(site: Site) -> None:
-    if site.consent_mode == "soft_opt_in" and site.login_key is None:
+def _refuse_accounts_without_login(site: Site, *, has_login: bool) -> None:
+    if site.consent_mode == "soft_opt_in" and not has_login:
         raise one_field(
             "consent_mode", "soft_opt_in is for accounts: it needs the login_key of the site's login."
         )

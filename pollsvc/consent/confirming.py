@@ -41,13 +41,16 @@ def may_renew(session: Session, consent: Consent, confirmation: Confirmation, te
 def drop_unsent(session: Session, consent: Consent) -> None:
     """Delete the mails whose links would confirm a consent, where they still wait: their links do nothing any more.
 
+    One under way goes too: its reader has left, and no server's "later" sends it again.
+
     :param consent: locked by the caller.
     """
     sent = select(Confirmation.message_id).where(
         Confirmation.subscriber_id == consent.subscriber_id, Confirmation.consent_id == consent.id
     )
     for kind in ("confirmation", "renewal"):
-        drop_waiting_mails(session, kind, subject=f"subscriber:{consent.subscriber_id}", message_ids=sent)
+        subject = f"subscriber:{consent.subscriber_id}"
+        drop_waiting_mails(session, kind, subject=subject, message_ids=sent, even_under_way=True)
 
 
 def _ended_since(session: Session, event: ConsentEvent) -> bool:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select
+from sqlalchemy import Select, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.addresses import lock_address
@@ -31,9 +31,6 @@ from pollsvc.outbox.service import announce, forget_subject
 #: How many are looked at to pick one of, so that several workers seldom meet.
 _CHOICE = 16
 _DAY = timedelta(days=1)
-#: By these a consent is given, and by these one that was given ends.
-_GIVEN = (Kind.CONFIRMED, Kind.IMPORTED, Kind.RENEWED)
-_ENDS = {Kind.WITHDRAWN: State.WITHDRAWN, Kind.SUPPRESSED: State.WITHDRAWN, Kind.EXPIRED: State.EXPIRED}
 
 
 def unconfirmed(now: datetime) -> Select[uuid.UUID]:
@@ -50,7 +47,7 @@ def unconfirmed(now: datetime) -> Select[uuid.UUID]:
     )
     return (
         select(Consent.id)
-        .where(*_never_confirmed(), Consent.requested_at <= now - CONFIRM_WITHIN, ~still_works)
+        .where(Consent.confirmed_at.is_(None), Consent.requested_at <= now - CONFIRM_WITHIN, ~still_works)
         .order_by(Consent.requested_at)
     )
 
@@ -67,16 +64,7 @@ def unconfirmed_since() -> Select[uuid.UUID, datetime]:
         .scalar_subquery()
     )
     since = case((mailed > Consent.requested_at, mailed), else_=Consent.requested_at)
-    return select(Consent.id.label("id"), since.label("since")).where(*_never_confirmed())
-
-
-def _never_confirmed() -> tuple[ColumnElement[bool], ...]:
-    """Those that wait, and those that were taken back before. By the events: the links may be gone already."""
-    given = select(ConsentEvent.id).where(
-        ConsentEvent.consent_id == Consent.id, ConsentEvent.kind.in_(_GIVEN)
-    )
-    is_taken_back = and_(Consent.state == State.WITHDRAWN, ~given.exists())
-    return Consent.confirmed_at.is_(None), or_(Consent.state == State.PENDING, is_taken_back)
+    return select(Consent.id.label("id"), since.label("since")).where(Consent.confirmed_at.is_(None))
 
 
 def worn_links(now: datetime) -> Select[bytes]:
@@ -174,14 +162,9 @@ def _forget_request(session: Session, consent_id: uuid.UUID, now: datetime) -> S
     # As a sign-up is decided: whatever concerns one address happens one after the other.
     lock_address(session, person.email_hash)
     consent = session.get(Consent, consent_id, populate_existing=True, with_for_update={"of": Consent})
-    if consent is None or consent.state not in (State.PENDING, State.WITHDRAWN):
-        return ()
-    before = _stood_before(session, consent_id)
-    if _has_link(session, consent, now) or (consent.state == State.WITHDRAWN and before):
+    if consent is None or consent.confirmed_at is not None or _has_link(session, consent, now):
         return ()  # it was asked for anew, or confirmed, this moment
-    evidence: dict[str, object] = {"request_id": str(consent.request_id)} if consent.request_id else {}
-    if before:
-        evidence["before"] = before
+    evidence = {"request_id": str(consent.request_id)} if consent.request_id else {}
     note(
         session,
         consent,
@@ -233,24 +216,3 @@ def _has_link(session: Session, consent: Consent, now: datetime) -> bool:
         Confirmation.expires_at > now,
     )
     return session.scalar(works.limit(1)) is not None
-
-
-def _stood_before(session: Session, consent_id: uuid.UUID) -> dict[str, str] | None:
-    """How a consent stood before it was asked for anew: when it was last given, how that ended, and when; None if it never was."""
-    events = select(ConsentEvent.id, ConsentEvent.kind, ConsentEvent.occurred_at).where(
-        ConsentEvent.consent_id == consent_id
-    )
-    last_given = events.where(ConsentEvent.kind.in_(_GIVEN)).order_by(ConsentEvent.id.desc())
-    given = session.execute(last_given.limit(1)).first()
-    if given is None:
-        return None
-    then_ended = events.where(ConsentEvent.kind.in_(_ENDS), ConsentEvent.id > given.id).order_by(
-        ConsentEvent.id
-    )
-    # It is not asked for anew while it stands.
-    ended = session.execute(then_ended.limit(1)).one()
-    return {
-        "confirmed_at": given.occurred_at.isoformat(),
-        "changed_at": ended.occurred_at.isoformat(),
-        "state": _ENDS[ended.kind],
-    }

@@ -41,8 +41,10 @@ _MANIFOLD = (
 )
 #: Beside them, that it is free, or how it is done.
 _FREELY = (
-    (r"\b(may|can|could|free to|right to|any ?time|whenever|always|"
-    r"links?|click|e-?mail|(every|each) issue|write|writing|reply|account)\b"),
+    (
+        r"\b(may|can|could|free to|right to|any ?time|whenever|always|"
+        r"links?|click|e-?mail|(every|each) issue|write|writing|reply|account)\b"
+    ),
     r"\b(peux|peut|pouvez|pourrez|pourrai|possible|à tout moment|quand|liens?|clic|librement|droit|écri\w+|courriel|compte)\b",
     r"\b(pued\w+|podr\w+|cuando|momento|enlace|clic|libremente|escrib\w+|respond\w+|correo|cuenta)\b",
     r"\b(poss[oa]|puoi|può|potr\w+|sempre|quando|momento|link|clic|liberamente|scriv\w+|rispond\w+|account)\b",

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, selectinload
 from pollsvc.articles.models import Site
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentSeal, ConsentText, Kind, Mode, Subscriber
 from pollsvc.consent.receipts import LEGAL_BASIS
-from pollsvc.consent.states import ConsentNotFound, apply, new_consent
+from pollsvc.consent.states import ConsentNotFound, replay
 from pollsvc.errors import NotFound
 from pollsvc.keys import BadToken, Keys
 from pollsvc.staff.service import record
@@ -125,11 +125,7 @@ def _replay(events: Sequence[ConsentEvent]) -> tuple[list[str], Consent | None]:
     """How it stood after each event, and how it stands."""
     consent: Consent | None = None
     states = []
-    for event in events:
-        if consent is None and event.kind in (Kind.REQUESTED, Kind.IMPORTED):
-            consent = new_consent(event, event.text)
-        if consent is not None and not apply(consent, event):
-            consent = None
+    for consent in replay(events):
         states.append(str(consent.state) if consent else FORGOTTEN)
     return states, consent
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,26 @@ from uuid_utils.compat import uuid7
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Kind, State
 from pollsvc.db import Model
 from pollsvc.errors import NotFound
+
+#: By these a consent ends, and as what.
+_ENDS: dict[str, State] = {
+    Kind.WITHDRAWN: State.WITHDRAWN,
+    Kind.SUPPRESSED: State.WITHDRAWN,
+    Kind.EXPIRED: State.EXPIRED,
+}
+#: What a request for a consent changes of how it stood.
+_KEPT = (
+    "state",
+    "text_id",
+    "article_id",
+    "origin",
+    "is_suspect",
+    "request_id",
+    "withdrawal_hash",
+    "requested_at",
+    "confirmed_at",
+    "changed_at",
+)
 
 
 class ConsentNotFound(NotFound):
@@ -60,19 +80,13 @@ def apply(consent: Consent, event: ConsentEvent) -> bool:
             # Of several requests the one whose mail was answered, which need not be the newest.
             _take_over(consent, event)
             consent.requested_at = datetime.fromisoformat(seen["requested_at"])
-    elif kind in (Kind.WITHDRAWN, Kind.SUPPRESSED):
-        consent.state, consent.valid_until = State.WITHDRAWN, None
-    elif kind == Kind.EXPIRED:
-        consent.state, consent.valid_until = State.EXPIRED, None
-        # A consent that was given once is proof. Asked for anew since, by whomever, and not confirmed: it ended when it
-        # ended, and who had left has left.
-        before = (event.evidence or {}).get("before")
-        if before:
-            consent.state = State(before["state"])
-            consent.confirmed_at = datetime.fromisoformat(before["confirmed_at"])
-            at = datetime.fromisoformat(before["changed_at"])
+    elif kind in _ENDS:
+        consent.state, consent.valid_until = _ENDS[kind], None
+        if before := (event.evidence or {}).get("before"):
+            _put_back(consent, before)
+            return True
         consent.changed_at = at
-        return consent.confirmed_at is not None
+        return kind != Kind.EXPIRED or consent.confirmed_at is not None
     elif kind == Kind.RENEWAL_SENT:
         consent.valid_until = datetime.fromisoformat((event.evidence or {})["valid_until"])
         return True
@@ -87,9 +101,65 @@ def _take_over(consent: Consent, event: ConsentEvent) -> None:
     consent.text_id, consent.article_id, consent.origin = event.text_id, event.article_id, event.origin
     consent.is_suspect = event.is_suspect
     seen = event.evidence or {}
-    request, taken_back_by = seen.get("request_id"), seen.get("withdrawal_hash")
-    consent.request_id = uuid.UUID(request) if request else None
-    consent.withdrawal_hash = bytes.fromhex(taken_back_by) if taken_back_by else None
+    consent.request_id, consent.withdrawal_hash = (
+        _id(seen.get("request_id")),
+        _hash(seen.get("withdrawal_hash")),
+    )
+
+
+def replay(events: Iterable[ConsentEvent]) -> Iterator[Consent | None]:
+    """How a consent stood after each of its events: one object, changed from step to step; None where nothing was left."""
+    consent: Consent | None = None
+    for event in events:
+        if consent is None and event.kind in (Kind.REQUESTED, Kind.IMPORTED):
+            consent = new_consent(event, event.text)
+        if consent is not None and not apply(consent, event):
+            consent = None
+        yield consent
+
+
+def _stood_before(session: Session, consent: Consent) -> dict[str, Any] | None:
+    """How a consent stood before the request that is pending; None if it was never given.
+
+    One that was given is proof. Asked for anew since, by whomever, and not confirmed: it ended when it ended, on what it stood
+    on, and who had left has left.
+    """
+    events = select(ConsentEvent).where(ConsentEvent.consent_id == consent.id).order_by(ConsentEvent.id)
+    before = None
+    for stood in replay(session.scalars(events)):
+        if stood is None:
+            before = None
+        elif stood.confirmed_at is not None and stood.state != State.ACTIVE:
+            before = {name: _plain(getattr(stood, name)) for name in _KEPT}
+    return before
+
+
+def _put_back(consent: Consent, before: Mapping[str, Any]) -> None:
+    """Let a consent stand again as :func:`_stood_before` wrote it down."""
+    consent.state, consent.text_id = State(before["state"]), uuid.UUID(before["text_id"])
+    consent.article_id, consent.origin = _id(before["article_id"]), before["origin"]
+    consent.is_suspect = before["is_suspect"]
+    consent.request_id, consent.withdrawal_hash = _id(before["request_id"]), _hash(before["withdrawal_hash"])
+    consent.requested_at = datetime.fromisoformat(before["requested_at"])
+    consent.confirmed_at = datetime.fromisoformat(before["confirmed_at"])
+    consent.changed_at = datetime.fromisoformat(before["changed_at"])
+
+
+def _plain(value: uuid.UUID | datetime | bytes | str | bool | None) -> str | bool | None:
+    """A column's value as evidence has it."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+def _id(written: str | None) -> uuid.UUID | None:
+    return uuid.UUID(written) if written else None
+
+
+def _hash(written: str | None) -> bytes | None:
+    return bytes.fromhex(written) if written else None
 
 
 def note(
@@ -108,8 +178,13 @@ def note(
 ) -> ConsentEvent:
     """Append an event and let it change the consent: the only door to a consent's state.
 
+    One that ends a request of somebody who had consented before says how that stood, so that it stands so again.
+
     :param consent: locked by the caller, or new and in the session.
     """
+    seen = dict(evidence or {})
+    if kind in _ENDS and consent.confirmed_at is None and (before := _stood_before(session, consent)):
+        seen["before"] = before
     event = ConsentEvent(
         id=_next_id(session, consent.id),
         kind=kind,
@@ -120,7 +195,7 @@ def note(
         article_id=article_id,
         origin=origin,
         method=method,
-        evidence=dict(evidence or {}),
+        evidence=seen,
         actor=actor,
         is_suspect=is_suspect,
         occurred_at=now,

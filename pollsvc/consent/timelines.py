@@ -66,7 +66,11 @@ def end_consent(
 
 def shown_evidence(evidence: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was seen at an event, without what could open a link or take a sign-up back."""
-    return {name: value for name, value in (evidence or {}).items() if not name.endswith(_SECRET)}
+    return {
+        name: shown_evidence(value) if isinstance(value, Mapping) else value
+        for name, value in (evidence or {}).items()
+        if not name.endswith(_SECRET)
+    }
 
 
 def _events(session: Session, consent_id: uuid.UUID) -> Sequence[ConsentEvent]:

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pollsvc.corrections.models import Correction
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.service import Letter, new_message_id, post_mail
+from pollsvc.unreadable import unreadable
 
 #: So many mails of one report each go to the desk of a site within this time. The reports beyond them are gathered as long, and
 #: leave in one mail.
@@ -23,6 +25,7 @@ WITHIN = timedelta(minutes=10)
 MOST_GATHERED = 100
 #: Any number, the same in every process: PostgreSQL's advisory locks of desks.
 _DESK_LOCKS = 7077557
+log = structlog.get_logger("pollsvc")
 _LEAST, _GREATEST = uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)
 
 
@@ -45,6 +48,8 @@ def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetim
     """
     site = correction.article.site
     if not site.desk_email:
+        if unreadable(session, site, "desk_email"):
+            log.warning("no key opens a desk's address", site_id=str(site.id))
         return
     if session.get_bind().dialect.name == "postgresql":
         # One after the other: each counts the mails before it, and adds to what was gathered.
@@ -59,7 +64,7 @@ def tell_desk(session: Session, desk: Desk, correction: Correction, now: datetim
         # A lane of its own: a mail that its server refuses for now holds no other. By it the site's mails are counted.
         _post(session, desk, correction, "correction", report, lane=_lane(site.id, correction.id), now=now)
     elif not _gathered(session, site.id, report, now):
-        lane = _gathering_lane(site.id)
+        lane = _gathering_lane(site.id, correction.id)
         _post(
             session,
             desk,
@@ -108,10 +113,11 @@ def _has_room(session: Session, site_id: uuid.UUID, now: datetime) -> bool:
 
 def _gathered(session: Session, site_id: uuid.UUID, report: dict[str, Any], now: datetime) -> bool:
     """Add a report to the mail that still gathers, where there is one with room."""
+    theirs = OutboxMessage.lane.between(_gathering_lane(site_id, _LEAST), _gathering_lane(site_id, _GREATEST))
     waiting = session.scalar(
         select(OutboxMessage)
         .where(
-            OutboxMessage.lane == _gathering_lane(site_id),
+            theirs,
             OutboxMessage.state == "pending",
             OutboxMessage.attempts == 0,
             OutboxMessage.available_at > now,
@@ -132,8 +138,9 @@ def _gathered(session: Session, site_id: uuid.UUID, report: dict[str, Any], now:
     return True
 
 
-def _gathering_lane(site_id: uuid.UUID) -> str:
-    return f"mail gathered:{site_id}"
+def _gathering_lane(site_id: uuid.UUID, correction_id: uuid.UUID) -> str:
+    # By its first report: one that its server refuses holds up no later one.
+    return f"mail gathered:{site_id} {correction_id}"
 
 
 def _lane(site_id: uuid.UUID, correction_id: uuid.UUID) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from pollsvc.articles.service import ensure_article
 from pollsvc.consent.service import email_hash
@@ -18,6 +19,7 @@ from pollsvc.errors import NotFound, StaleVersion, one_field
 from pollsvc.keys import Keys
 from pollsvc.outbox.service import announce
 from pollsvc.staff.service import record
+from pollsvc.unreadable import unreadable
 
 #: Letters and digits that are not mistaken for each other when read aloud on the telephone.
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -114,10 +116,14 @@ def decide_correction(
     if correction.erased_at is not None and changes.get("note"):
         raise one_field("note", "Who wrote this was forgotten: nothing more is noted about it.")
     before = {name: getattr(correction, name) for name in changes}
-    if before == changes:
+    sealed = unreadable(session, correction, "note") & changes.keys()
+    if before == changes and not sealed:
         return correction
     for name, value in changes.items():
         setattr(correction, name, value)
+    for name in sealed:
+        # It reads as None, so that None would be taken for no change.
+        flag_modified(correction, name)
     correction.version += 1
     correction.decided_at, correction.decided_by = now, actor
     # The note may name people: the log says whether there is one, the row keeps it encrypted.

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from pollsvc.outbox.acknowledging import note_acknowledged, note_refused
-from pollsvc.outbox.models import OutboxAttempt, OutboxMessage, WebhookEndpoint
+from pollsvc.outbox.models import UNREADABLE, OutboxAttempt, OutboxMessage, WebhookEndpoint
 from pollsvc.outbox.pausing import TEST
 
 #: How long a message is kept from others while one worker delivers it. Every transport gives up long before.
@@ -189,6 +189,9 @@ def settle(
     else:
         outcome = "retry"
         changes |= {"reason": failure.reason, "available_at": now + pause(message.attempts, chance)}
+        if message.channel == "mail" and failure.reason == UNREADABLE:
+            # A lane of its own from now on: it may be tried for days, and nobody's other mail waits for that.
+            changes["lane"] = f"unreadable {message.id}"
     ours = update(OutboxMessage).where(OutboxMessage.id == message.id, OutboxMessage.lease == message.lease)
     if not session.execute(ours.values(changes).execution_options(synchronize_session=False)).rowcount:  # type: ignore[attr-defined]
         return None

@@ -146,10 +146,12 @@ def remove_endpoint(
 def rotate_secret(session: Session, endpoint_id: uuid.UUID, *, actor: str, now: datetime) -> WebhookEndpoint:
     """Give an endpoint a new secret. For a day the former one signs too; what was before that one signs no more."""
     endpoint = get_endpoint(session, endpoint_id, is_locked=True)
-    endpoint.previous_secret, endpoint.previous_until = endpoint.secret, now + BOTH_SIGN
+    endpoint.previous_secret = endpoint.secret
+    # One that no key opens signs nothing.
+    endpoint.previous_until = until = now + BOTH_SIGN if endpoint.previous_secret else None
     endpoint.secret = new_secret()
     endpoint.version += 1
-    detail = {"previous_until": endpoint.previous_until.isoformat()}
+    detail = {"previous_until": until.isoformat() if until else None}
     _note(session, endpoint, "webhook.secret_rotated", actor=actor, now=now, detail=detail)
     return endpoint
 

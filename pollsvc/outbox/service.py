@@ -96,20 +96,24 @@ def post_mail(
     session.execute(row.on_conflict_do_nothing(index_elements=["delivery_key"]))
 
 
-def drop_waiting_mails(session: Session, kind: str, *, subject: str, message_ids: Select[str]) -> None:
+def drop_waiting_mails(
+    session: Session, kind: str, *, subject: str, message_ids: Select[str], even_under_way: bool = False
+) -> None:
     """Delete those mails of a kind that nobody has delivered, or is delivering.
 
     :param subject: whom or what they are about.
     :param message_ids: selects their Message-IDs, and perhaps others.
+    :param even_under_way: also what is being delivered, so that it is not tried again.
     """
     waiting = delete(OutboxMessage).where(
         OutboxMessage.subject == subject,
         OutboxMessage.channel == "mail",
         OutboxMessage.kind == kind,
         OutboxMessage.state == "pending",
-        OutboxMessage.lease.is_(None),
         OutboxMessage.message_id.in_(message_ids),
     )
+    if not even_under_way:
+        waiting = waiting.where(OutboxMessage.lease.is_(None))
     session.execute(waiting.execution_options(synchronize_session=False))
 
 

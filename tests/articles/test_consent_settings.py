@@ -13,6 +13,7 @@ from pollsvc.staff.models import AuditEntry
 from tests.consent.logins import PRIVATE, SECRET, WEAK, public_pem
 from tests.consent.stored import rows_of
 from tests.factories import ORIGIN
+from tests.unreadable import make_unreadable
 
 SITE = {"name": "The Harbour Gazette", "origins": [ORIGIN]}
 
@@ -136,3 +137,40 @@ class TestLoginKey:
     def test_what_is_no_public_key_is_refused(self, text: str, told: str) -> None:
         with pytest.raises(ValueError, match=told):
             read_login_key(text)
+
+
+class TestWhatNoKeyOpens:
+    """A site's desk_email or login_key reads as None then, and is there all the same."""
+
+    @pytest.mark.parametrize("name", ["desk_email", "login_key"])
+    def test_can_be_taken_away(self, staff_client: FlaskClient, session: Session, name: str) -> None:
+        made = make(staff_client, desk_email="desk@news.example", login_key=SECRET).get_json()
+        make_unreadable(session, "site", name)
+
+        answer = staff_client.patch(f"/v1/sites/{made['id']}", json={name: None})
+
+        assert answer.status_code == 200
+        assert details(session)[-1][f"is_{name}_changed"]
+        assert session.scalars(select(getattr(Site, name).is_(None))).one()
+
+    @pytest.mark.parametrize("name", ["desk_email", "login_key"])
+    def test_stays_where_it_is_left_out(self, staff_client: FlaskClient, session: Session, name: str) -> None:
+        made = make(staff_client, desk_email="desk@news.example", login_key=SECRET).get_json()
+        make_unreadable(session, "site", name)
+
+        staff_client.patch(f"/v1/sites/{made['id']}", json={"name": "The Ferry Post"})
+
+        assert not details(session)[-1][f"is_{name}_changed"]
+        assert session.scalars(select(getattr(Site, name).is_not(None))).one()
+
+    def test_a_site_of_accounts_can_be_edited_but_not_left_without_a_login(
+        self, staff_client: FlaskClient, session: Session
+    ) -> None:
+        made = make(staff_client, consent_mode="soft_opt_in", login_key=SECRET).get_json()
+        make_unreadable(session, "site", "login_key")
+        path = f"/v1/sites/{made['id']}"
+
+        edited = staff_client.patch(path, json={"name": "The Ferry Post"})
+        left = staff_client.patch(path, json={"login_key": None})
+
+        assert [edited.status_code, left.status_code] == [200, 422]

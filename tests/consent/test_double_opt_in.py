@@ -36,6 +36,7 @@ from pollsvc.consent.signing_up import (
 )
 from pollsvc.consent.states import note
 from pollsvc.keys import Keys
+from pollsvc.outbox.delivery import DeliveryFailed, Result, claim, settle
 from pollsvc.outbox.models import OutboxEvent, OutboxMessage
 from tests.conftest import NOW
 from tests.consent.readers import DAY, EMAIL, KEY, MINUTE, OTHER_KEY, Newsletter
@@ -568,6 +569,22 @@ class TestMailsThatWait:
             newsletter.leave(newsletter.consent())
 
         assert [letter.id for letter in newsletter.letters()] == [beas]
+
+    def test_nor_do_those_under_way_go_there_again(self, newsletter: Newsletter) -> None:
+        newsletter.sign_up()
+        session = newsletter.session
+        message = claim(session, uuid.uuid4(), newsletter.now, "mail")
+        assert message
+        session.commit()
+        session.refresh(message)
+        session.expunge(message)
+
+        newsletter.leave(newsletter.consent())
+
+        busy = Result(451, DeliveryFailed("The mail server answered 451.", status=451), 1)
+        assert settle(session, message, busy, newsletter.now, 0.0) is None
+        session.commit()
+        assert newsletter.letters() == []
 
     def test_of_the_same_person_s_other_consent_stay(self, newsletter: Newsletter) -> None:
         other = make_consent_text(newsletter.session, site=make_other_site(newsletter.session))

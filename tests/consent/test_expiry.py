@@ -19,12 +19,15 @@ from pollsvc.consent.models import (
     Consent,
     ConsentEvent,
     ConsentText,
+    Kind,
     MailPermit,
     State,
     Subscriber,
 )
+from pollsvc.consent.rebuilding import find_differences
 from pollsvc.consent.service import confirm, email_hash, withdraw
 from pollsvc.consent.signing_up import Desk, process_sign_up
+from pollsvc.consent.states import note
 from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
 from pollsvc.worker import Worker
@@ -287,6 +290,44 @@ class TestUnconfirmed:
             ("2026-03-02", "confirmation_sent"): 1,
             ("2026-03-09", "expired"): 1,
         }
+
+
+class TestAskedForAnew:
+    """Of somebody who consented and left, whoever signs the address up changes nothing but by a confirmed mail."""
+
+    @pytest.mark.parametrize("ends", ["runs out", "is taken back", "is suppressed"])
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_and_not_confirmed_leaves_it_as_it_stood(
+        self, session: Session, keys: Keys, text: ConsentText, ends: str, times: int
+    ) -> None:
+        consent = ask(session, keys, text, NOW)
+        confirm(session, links(keys), tokens(session)[0], NOW)
+        withdraw(session, links(keys), consent, method="page", now=NOW + timedelta(hours=1))
+        stood = facts(session, consent)
+        other = make_consent_text(session, site=session.get_one(Site, text.site_id), mode="notice_only")
+        for day in range(1, times + 1):
+            asked = NOW + timedelta(days=day)
+            process_sign_up(session, Desk(links(keys)), sign_up(session, keys, other, asked).id, asked)
+            assert facts(session, consent)["text_id"] == other.id
+
+        late = NOW + timedelta(days=60)
+        if ends == "runs out":
+            expire_unconfirmed(session, late)
+        elif ends == "is taken back":
+            withdraw(session, links(keys), consent, method="widget", now=late)
+        else:
+            note(session, consent, Kind.SUPPRESSED, text=consent.text, method="staff", now=late)
+
+        assert facts(session, consent) == stood
+        assert list(find_differences(session)) == []
+        assert expire_unconfirmed(session, late + WEEK) is None
+
+
+def facts(session: Session, consent: Consent) -> dict[str, object]:
+    """Give how a consent stands."""
+    session.flush()
+    session.refresh(consent)
+    return {column.key: getattr(consent, column.key) for column in sa.inspect(Consent).column_attrs}
 
 
 class TestNothingToDo:

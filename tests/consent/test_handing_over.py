@@ -514,6 +514,26 @@ class TestListOutstanding:
 
         assert [kind for _, kind in kinds(session, endpoint)] == expected
 
+    def test_one_that_the_endpoint_believes_ended_is_owed_though_clocks_differ(
+        self, give: Callable[..., Consent], session: Session, endpoint: WebhookEndpoint
+    ) -> None:
+        consent = give()
+        assert consent.confirmed_at
+        session.add(
+            WebhookAcknowledgement(
+                endpoint_id=endpoint.id,
+                consent_id=consent.id,
+                kind="consent.withdrawn",
+                event_id=1,
+                # By the clock of a host that is ahead: it was confirmed after it was withdrawn.
+                occurred_at=consent.confirmed_at + timedelta(seconds=2),
+                acknowledged_at=consent.confirmed_at,
+            )
+        )
+        session.commit()
+
+        assert kinds(session, endpoint) == [(consent.id, "consent.confirmed")]
+
     @pytest.mark.parametrize(
         ("event_types", "expected"),
         [
@@ -705,6 +725,15 @@ class TestSendOutstanding:
         count = send_outstanding(session, links, endpoint, owed, actor="test", now=datetime.now(UTC))
 
         assert count == 0
+
+    def test_one_who_came_back_since_the_look_is_not_told_to_who_asks_for_ends_only(
+        self, give: Callable[..., Consent], session: Session, endpoint: WebhookEndpoint, links: Links
+    ) -> None:
+        consent, now = give(), datetime.now(UTC)
+        endpoint.event_types = ["consent.withdrawn"]
+        ended = Outstanding(consent.id, f"subscriber:{consent.subscriber_id}", "consent.withdrawn", now)
+
+        assert send_outstanding(session, links, endpoint, [ended], actor="test", now=now) == 0
 
     def test_what_an_endpoint_is_sent_is_of_a_kind_that_it_takes(
         self,

@@ -21,12 +21,12 @@ from pollsvc.consent.proof import (
     read_page_token,
     read_proof,
 )
-from pollsvc.consent.service import confirm, withdraw
-from pollsvc.consent.signing_up import CONFIRM_WITHIN
+from pollsvc.consent.service import confirm, take_back, withdraw
+from pollsvc.consent.signing_up import CONFIRM_WITHIN, Desk, process_sign_up
 from pollsvc.consent.states import ConsentNotFound, note
 from pollsvc.keys import Keys
 from pollsvc.staff.models import AuditEntry
-from tests.consent.acts import ADA, ask, links
+from tests.consent.acts import ADA, ask, links, sign_up
 from tests.consent.happenings import seal_all, tokens
 from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_consent_text, make_site
 from tests.live_server import LiveServer
@@ -272,6 +272,21 @@ class TestPage:
         html = self.look(client, keys, consent.id)
 
         assert "x&lt;y" in html
+
+    def test_says_that_it_stands_again_as_before(
+        self, client: FlaskClient, session: Session, keys: Keys, consent: Consent, now: datetime
+    ) -> None:
+        withdraw(session, links(keys), consent, method="page", now=now)
+        again = sign_up(session, keys, consent.text, now, withdrawal_key="the-key-of-the-page")
+        process_sign_up(session, Desk(links(keys)), again.id, now + timedelta(days=1))
+        assert take_back(session, links(keys), "the-key-of-the-page", now + timedelta(days=1))
+        session.commit()
+
+        html = self.look(client, keys, consent.id)
+
+        since = f"withdrawn since <code>{now.isoformat()}</code>, on the text of version 1"
+        assert f"<dt>Again as before</dt><dd>{since}</dd>" in " ".join(html.split())
+        assert "confirmed_at" not in html
 
     def test_writes_words_of_the_newsroom_as_text(
         self, client: FlaskClient, session: Session, keys: Keys, now: datetime

@@ -4,6 +4,7 @@ import random
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from pollsvc.articles.models import Site
 from pollsvc.consent.adoption import adopt
 from pollsvc.consent.chain import FIELDS
 from pollsvc.consent.expiry import clear_link, expire_unanswered, expire_unconfirmed
+from pollsvc.consent.links import Links
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, Kind, Mode, SignUp, State, Subscriber
+from pollsvc.consent.proof import read_proof
 from pollsvc.consent.rebuilding import Difference, expected_consents, find_differences, rebuild
 from pollsvc.consent.renewals import ask_anew
 from pollsvc.consent.service import confirm, email_hash, leave, take_back, withdraw
@@ -22,10 +25,11 @@ from pollsvc.consent.signing_up import Desk, due_sign_ups, process_sign_up
 from pollsvc.consent.states import new_consent, note
 from pollsvc.consent.tokens import leaving_token
 from pollsvc.keys import Keys
+from pollsvc.privacy.suppressions import suppress_address
 from tests.consent.acts import ADA, ask, links, sign_up
 from tests.consent.happenings import happen, tokens
 from tests.consent.logins import SECRET, account_token
-from tests.factories import make_consent_text, make_site
+from tests.factories import ORIGIN, make_consent_text, make_site
 
 
 class Walk:
@@ -387,32 +391,70 @@ class TestDifferences:
                 other.execute(sa.update(Consent).values(is_suspect=False))
 
 
+def _run_out(session: Session, links: Links, now: datetime) -> None:
+    assert expire_unconfirmed(session, now + timedelta(days=8)) is not None
+
+
+def _take_back(session: Session, links: Links, now: datetime) -> None:
+    assert take_back(session, links, "the-key-of-a-stranger", now)
+
+
+def _suppress(session: Session, links: Links, now: datetime) -> None:
+    hashed = session.scalars(select(Subscriber.email_hash)).one()
+    assert suppress_address(session, links, hashed, actor="token:x", now=now)
+
+
 class TestConsentThatWasGivenOnce:
+    @pytest.mark.parametrize("ending", [_run_out, _take_back, _suppress])
     @pytest.mark.parametrize("ended", [Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED])
-    def test_asked_for_anew_by_anybody_and_not_confirmed_ended_when_it_ended(
+    def test_asked_for_anew_by_anybody_and_not_confirmed_stands_as_it_stood(
         self,
         session: Session,
         keys: Keys,
         text: ConsentText,
-        consent: uuid.UUID,
         now: datetime,
         *,
         ended: Kind,
+        ending: Callable[[Session, Links, datetime], None],
     ) -> None:
-        given = session.get_one(Consent, consent)
+        given = ask(session, keys, text, now, withdrawal_key="the-key-of-its-page")
+        confirm(session, links(keys), tokens(session)[0], now)
         note(session, given, ended, text=text, method="x", now=now)
-        before = (given.state, given.confirmed_at, given.changed_at)
-        for days in (1, 10):
+        session.commit()
+        before = table(session)
+        site = session.get_one(Site, text.site_id)
+        notice = make_consent_text(session, site=site, mode="notice_only")
+        strange: dict[str, Any] = {"article_url": f"{ORIGIN}/other", "origin": None, "is_suspect": True}
+        # Once more, but not where nothing is mailed to the address any more.
+        for days in (1,) if ending is _suppress else (1, 10):
             late = now + timedelta(days=days)
-            again = sign_up(session, keys, text, late)
+            again = sign_up(session, keys, notice, late, withdrawal_key="the-key-of-a-stranger", **strange)
             process_sign_up(session, Desk(links(keys)), again.id, late)
-            assert session.get_one(Consent, consent).state == State.PENDING
+            assert session.get_one(Consent, given.id).text_id == notice.id
 
-            assert expire_unconfirmed(session, late + timedelta(days=8)) is not None
+            ending(session, links(keys), late)
 
             session.commit()
             session.expunge_all()
-            stands = session.get_one(Consent, consent)
-            assert (stands.state, stands.confirmed_at, stands.changed_at) == before
+            assert table(session) == before
             assert differences(session) == []
-        assert session.scalars(select(Subscriber.id)).all() != []
+            assert read_proof(session, given.id, late)["mode"] == "explicit"
+            assert expire_unconfirmed(session, late + timedelta(days=8)) is None
+
+    def test_taken_back_without_a_word_of_it_is_put_right_when_it_runs_out(
+        self, session: Session, keys: Keys, text: ConsentText, consent: uuid.UUID, now: datetime
+    ) -> None:
+        """As events were written that did not say it yet."""
+        withdraw(session, links(keys), session.get_one(Consent, consent), method="x", now=now)
+        before = table(session)
+        again = sign_up(session, keys, text, now + timedelta(days=1))
+        process_sign_up(session, Desk(links(keys)), again.id, now + timedelta(days=1))
+        person = session.scalars(select(Subscriber.id)).one()
+        happen(session, text, kind="withdrawn", consent_id=consent, subscriber_id=person, evidence={})
+        rebuild(session)
+        session.expire_all()
+        assert session.get_one(Consent, consent).confirmed_at is None
+
+        assert expire_unconfirmed(session, now + timedelta(days=9)) is not None
+
+        assert table(session) == before

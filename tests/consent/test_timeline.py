@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -11,11 +12,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.models import Consent, ConsentEvent, ConsentText, SignUp, State
+from pollsvc.consent.service import confirm, withdraw
+from pollsvc.consent.signing_up import Desk, process_sign_up
+from pollsvc.consent.tokens import token_hash
 from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxEvent
 from pollsvc.staff.models import AuditEntry
 from tests.conftest import NOW
-from tests.consent.acts import sign_up
+from tests.consent.acts import ask, links, sign_up
+from tests.consent.happenings import tokens
 from tests.consent.subscribers import make_consent
 from tests.factories import ARTICLE_URL, ORIGIN, make_article, make_consent_text, make_site
 
@@ -69,6 +74,22 @@ class TestTimeline:
         assert len(secrets) == 2
         assert not any(secret in answer.text for secret in secrets)
         assert "reader.example" not in answer.text
+
+    def test_nor_does_it_where_an_event_says_how_the_consent_stood_before(
+        self, staff_client: FlaskClient, session: Session, keys: Keys, text: ConsentText
+    ) -> None:
+        given = ask(session, keys, text, NOW, withdrawal_key="the-key-of-its-page")
+        confirm(session, links(keys), tokens(session)[0], NOW)
+        withdraw(session, links(keys), given, method="page", now=NOW)
+        again = sign_up(session, keys, text, NOW)
+        process_sign_up(session, Desk(links(keys)), again.id, NOW + timedelta(days=1))
+        withdraw(session, links(keys), given, method="page", now=NOW + timedelta(days=1))
+        session.commit()
+
+        answer = staff_client.get(f"/v1/consents/{given.id}")
+
+        assert answer.get_json()["events"][-1]["evidence"]["before"]["state"] == "withdrawn"
+        assert token_hash("the-key-of-its-page").hex() not in answer.text
 
     def test_that_somebody_looked_leaves_an_audit_row(
         self, staff_client: FlaskClient, session: Session, consent: Consent

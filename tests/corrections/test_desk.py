@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from pollsvc.config import Settings
 from pollsvc.corrections import desk as desk_module
@@ -23,6 +24,7 @@ from pollsvc.outbox.models import OutboxMessage
 from tests.conftest import ENVIRON, NOW
 from tests.factories import ARTICLE_URL, make_correction, make_site
 from tests.processes import wait_until
+from tests.unreadable import make_unreadable
 
 DESK = Desk("https://polls.example", "polls.example")
 WORDS = {
@@ -101,9 +103,23 @@ class TestTellDesk:
 
     def test_a_site_without_a_desk_gets_none(self, session: Session, keys: Keys) -> None:
         make_site(session).desk_email = None
-        make_correction(session, keys=keys, desk=DESK)
+
+        with capture_logs() as logs:
+            make_correction(session, keys=keys, desk=DESK)
 
         assert mails(session) == []
+        assert logs == []
+
+    def test_that_no_key_opens_the_desk_s_address_is_logged(self, session: Session, keys: Keys) -> None:
+        site = make_site(session)
+        make_unreadable(session, "site", "desk_email")
+
+        with capture_logs() as logs:
+            make_correction(session, keys=keys, desk=DESK)
+
+        assert mails(session) == []
+        event = "no key opens a desk's address"
+        assert logs == [{"event": event, "site_id": str(site.id), "log_level": "warning"}]
 
     def test_a_flood_of_reports_is_no_flood_of_mails(self, session: Session, keys: Keys) -> None:
         make_site(session)
@@ -181,6 +197,24 @@ class TestTellDesk:
         session.expire_all()
         newest = session.scalars(select(OutboxMessage).where(OutboxMessage.id > lost)).one()
         assert text_of(newest).startswith("2 more corrections")
+
+    def test_one_that_its_server_refuses_holds_up_no_later_one(self, session: Session, keys: Keys) -> None:
+        make_site(session)
+        for _ in range(MOST_MAILS + 1):
+            make_correction(session, keys=keys, desk=DESK, now=NOW)
+        refused = mails(session)[-1]
+        refused.attempts, refused.available_at = 20, NOW + timedelta(hours=6)
+        session.flush()
+        make_correction(session, keys=keys, desk=DESK, now=NOW)
+        *singles, _, later = mails(session)
+        for each in singles:
+            each.state = "delivered"
+        session.flush()
+
+        claimed = claim(session, uuid.uuid4(), NOW + WITHIN, "mail")
+
+        assert later.kind == "corrections"
+        assert claimed is later
 
     def test_when_it_is_over_mails_come_one_by_one_again(self, session: Session, keys: Keys) -> None:
         make_site(session)

@@ -26,6 +26,7 @@ from pollsvc.errors import Invalid, StaleVersion
 from pollsvc.keys import Keys
 from pollsvc.staff.models import AuditEntry
 from tests.factories import ARTICLE_URL, make_correction, make_site
+from tests.unreadable import make_unreadable
 
 REPORT: dict[str, Any] = {
     "article_url": f"{ARTICLE_URL}/?utm_source=newsletter#top",
@@ -199,6 +200,20 @@ class TestDecideCorrection:
         decide_correction(session, correction.id, changes, version=2, actor="token:2", now=now)
 
         assert (correction.note, correction.version) == (note, 3)
+
+    def test_a_note_that_no_key_opens_can_be_taken_away(
+        self, session: Session, correction: Correction, now: datetime
+    ) -> None:
+        first = {"status": "handled", "note": "As it was."}
+        decide_correction(session, correction.id, first, version=1, actor="token:1", now=now)
+        make_unreadable(session, "correction", "note")
+
+        changes = {"status": "handled", "note": None}
+        decide_correction(session, correction.id, changes, version=2, actor="token:2", now=now)
+
+        session.flush()
+        assert session.scalars(select(Correction.note.is_(None))).one()
+        assert correction.version == 3
 
     def test_what_is_so_already_changes_nothing(
         self, session: Session, correction: Correction, now: datetime

@@ -29,6 +29,7 @@ from pollsvc.staff.models import AuditEntry
 from pollsvc.worker import Worker
 from tests.outbox.endpoints import LOOPBACK, Clock, events, fresh, make_endpoint, messages, tell, working
 from tests.outbox.receiver import Received, Receiver, receiving, serving
+from tests.unreadable import make_unreadable
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -203,6 +204,14 @@ class TestRotation:
 
         with pytest.raises(WebhookVerificationError):
             Webhook(str(leaked)).verify(parcel.body, parcel.headers)
+
+    def test_one_that_no_key_opens_signs_no_more(self, endpoint: WebhookEndpoint, session: Session) -> None:
+        make_unreadable(session, "webhook_endpoint", "secret")
+
+        rotated = hooks.rotate_secret(session, endpoint.id, actor="test", now=datetime.now(UTC))
+
+        assert (rotated.previous_secret, rotated.previous_until) == (None, None)
+        assert rotated.secret
 
     def test_a_time_in_another_zone_signs_the_same(self, endpoint: WebhookEndpoint, now: datetime) -> None:
         event = OutboxEvent(key=uuid.uuid4(), kind="poll.created", data="{}", occurred_at=now)

@@ -59,6 +59,16 @@ def test_mail_waits_and_the_next_ones_leave(session: Session, settings: Settings
     assert states(session) == [("pending", UNREADABLE), ("delivered", None), ("delivered", None)]
 
 
+def test_mail_waits_and_the_next_one_to_the_same_person_leaves(session: Session, settings: Settings) -> None:
+    for number in range(2):
+        make_mail(session, number, subject="subscriber:ada")
+    make_unreadable(session, "outbox_message", "payload", where="delivery_key = 'test 0'")
+
+    work(settings)
+
+    assert states(session) == [("pending", UNREADABLE), ("delivered", None)]
+
+
 @pytest.mark.usefixtures("three_mails")
 def test_mail_is_given_up_after_its_last_attempt(session: Session, settings: Settings) -> None:
     session.execute(sa.update(OutboxMessage).values(attempts=MOST_ATTEMPTS - 1))
