@@ -82,10 +82,11 @@ class TestEverything:
         assert set(re.findall(r'"route":"([^"]+)"', logs)) >= LOGGED
         assert [word for word in scene.words.values() if word in logs] == []
         assert scene.results() == results
-        assert rows_of(scene.session, "consent_event")[: len(events)] == events
+        after = rows_of(scene.session, "consent_event")
+        assert [event for event in events if event not in after] == []
         verdict = verify_chain(scene.session, scene.now())
         assert (verdict.fault, verdict.waiting) == (None, 0)
-        assert verdict.sealed == len(rows_of(scene.session, "consent_event"))
+        assert verdict.sealed == len(after)
 
     def test_before_its_pages_are_written_anew_is_nowhere_in_the_clear(self, fully_planted: Scene) -> None:
         """PostgreSQL's pages may still hold what was deleted, as it stood there: encrypted."""

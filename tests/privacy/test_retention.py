@@ -315,7 +315,10 @@ class TestAddresses:
         scene.work()
         scene.later(8 * DAY)
         scene.work()
-        assert scene.session.scalars(select(ConsentEvent.kind)).all()[-1] == Kind.EXPIRED
+        assert (
+            scene.session.scalars(select(ConsentEvent.kind).order_by(ConsentEvent.id)).all()[-1]
+            == Kind.EXPIRED
+        )
 
         # Counted from when they left.
         wipe_after(scene, scene.settings.retain_proof_days - 8)
