@@ -74,14 +74,13 @@ class _Asking(Collector):
         return ()
 
 
-def registry(ask: Callable[[], None] | None = None) -> CollectorRegistry:
+def registry(ask: Callable[[], None]) -> CollectorRegistry:
     """Everything counted, over all processes where there are several.
 
     :param ask: sets the gauges that show what tables hold, each time that the registry is read.
     """
     merged = CollectorRegistry()
-    if ask:
-        merged.register(_Asking(ask))
+    merged.register(_Asking(ask))
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
     else:
