@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import pytest
 import redis
 import sqlalchemy as sa
-from coverage import Coverage
 from flask import Flask
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -28,10 +27,10 @@ from tests import chromium
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
 from tests.live_server import LiveServer
+from tests.measuring import pytest_runtest_protocol  # noqa: F401 (a hook)
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 
-HERE = Path(__file__).parent
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 # Fixed keys: what a test computes today it computes tomorrow. The address is the one that Flask's test client speaks to.
@@ -57,28 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("live")
         if "browser" in fixtures:
             item.add_marker("browser")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure what is covered, but not twice: PostgreSQL's turn of a test shows new lines in the rules of votes alone.
-
-    A test that is measured takes half as long again.
-    """
-    measuring = Coverage.current()
-    if measuring is None or not _is_shown_elsewhere(item):
-        return (yield)
-    measuring.stop()
-    try:
-        return (yield)
-    finally:
-        measuring.start()
-
-
-def _is_shown_elsewhere(item: pytest.Item) -> bool:
-    if item.get_closest_marker("browser"):
-        return True
-    return bool(item.get_closest_marker("postgresql")) and HERE / "polls" not in item.path.parents
 
 
 @pytest.hookimpl(wrapper=True)

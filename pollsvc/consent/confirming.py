@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.consent.models import Confirmation, Consent, ConsentEvent, ConsentText, Kind
+from pollsvc.consent.states import ENDS
 from pollsvc.outbox.service import drop_waiting_mails
 
 
@@ -58,7 +59,7 @@ def _ended_since(session: Session, event: ConsentEvent) -> bool:
     # By number, which tells the order also where clocks do not.
     ended = select(ConsentEvent.id).where(
         ConsentEvent.consent_id == event.consent_id,
-        ConsentEvent.kind.in_([Kind.WITHDRAWN, Kind.SUPPRESSED, Kind.EXPIRED]),
+        ConsentEvent.kind.in_(ENDS),
         ConsentEvent.id > event.id,
     )
     return session.scalar(ended.limit(1)) is not None

@@ -17,7 +17,7 @@ from pollsvc.db import Model
 from pollsvc.errors import NotFound
 
 #: By these a consent ends, and as what.
-_ENDS: dict[str, State] = {
+ENDS: dict[str, State] = {
     Kind.WITHDRAWN: State.WITHDRAWN,
     Kind.SUPPRESSED: State.WITHDRAWN,
     Kind.EXPIRED: State.EXPIRED,
@@ -80,8 +80,8 @@ def apply(consent: Consent, event: ConsentEvent) -> bool:
             # Of several requests the one whose mail was answered, which need not be the newest.
             _take_over(consent, event)
             consent.requested_at = datetime.fromisoformat(seen["requested_at"])
-    elif kind in _ENDS:
-        consent.state, consent.valid_until = _ENDS[kind], None
+    elif kind in ENDS:
+        consent.state, consent.valid_until = ENDS[kind], None
         if before := (event.evidence or {}).get("before"):
             _put_back(consent, before)
             return True
@@ -183,7 +183,7 @@ def note(
     :param consent: locked by the caller, or new and in the session.
     """
     seen = dict(evidence or {})
-    if kind in _ENDS and consent.confirmed_at is None and (before := _stood_before(session, consent)):
+    if kind in ENDS and consent.confirmed_at is None and (before := _stood_before(session, consent)):
         seen["before"] = before
     event = ConsentEvent(
         id=_next_id(session, consent.id),

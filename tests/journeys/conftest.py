@@ -95,12 +95,14 @@ def _demo_server(database: SuiteDatabase, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def demo(_demo_server: LiveServer, session: Session, keys: Keys) -> Iterator[Article]:
+def demo(_demo_server: LiveServer, engine: sa.Engine, session: Session, keys: Keys) -> Iterator[Article]:
     """The demo article with its 642 ballots, and nobody's mail."""
-    poll = make_demo(session, keys, _demo_server.url, datetime.now(UTC))
-    token = make_token(session)
-    session.commit()
-    article = Article(f"{_demo_server.url}/", str(poll.id), Newsroom(_demo_server, token))
+    # As a writer from the first statement on: the worker may write beside it.
+    with Session(engine.execution_options(sqlite_write=True)) as writing:
+        poll_id = str(make_demo(writing, keys, _demo_server.url, datetime.now(UTC)).id)
+        token = make_token(writing)
+        writing.commit()
+    article = Article(f"{_demo_server.url}/", poll_id, Newsroom(_demo_server, token))
     shutil.rmtree(article.mails, ignore_errors=True)
     yield article
     # What the worker has begun must not come upon the tables of the next test.
