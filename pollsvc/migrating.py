@@ -52,7 +52,12 @@ def migrating(url: str) -> Iterator[Alembic]:
         _prepare_sqlite(engine)
     app = Flask("pollsvc.migrating", static_folder=None)
     app.config["ALEMBIC"] = {"script_location": str(migrations_folder())}
-    app.config["ALEMBIC_CONTEXT"] = {"include_object": partial(_is_of, engine.dialect.name)}
+    app.config["ALEMBIC_CONTEXT"] = {
+        "include_object": partial(_is_of, engine.dialect.name),
+        # Alembic takes SQLite's DDL for not transactional. With ours it is, so that an upgrade reads where the
+        # schema stands and takes all its steps in one transaction, which others wait for.
+        "transactional_ddl": True,
+    }
     alembic = Alembic(app, run_mkdir=False, command_name="", metadatas=Model.metadata, engines=engine)
     try:
         with app.app_context(), _alone(engine):
