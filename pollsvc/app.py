@@ -18,14 +18,29 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pollsvc.articles import routes as articles
 from pollsvc.articles.service import is_known_origin
+from pollsvc.comments import check_routes
+from pollsvc.comments import newsroom as comments_newsroom
+from pollsvc.comments import routes as comments
+from pollsvc.comments.judging import Judge
+from pollsvc.comments.lookups import ThreadLookups
 from pollsvc.config import Settings
 from pollsvc.consent import newsroom as consents
 from pollsvc.consent import proof_routes
 from pollsvc.consent import routes as consent
 from pollsvc.corrections import routes as corrections
 from pollsvc.db import db, remember_hash_key
-from pollsvc.embeds import data_pages, files, identity, pages, proof_page, snippets
+from pollsvc.embeds import (
+    comment_routes,
+    data_pages,
+    files,
+    identity,
+    pages,
+    plain_forms,
+    proof_page,
+    snippets,
+)
 from pollsvc.embeds import routes as embeds
+from pollsvc.moderation import routes as moderation
 from pollsvc.outbox import newsroom as webhooks
 from pollsvc.outbox import routes as outbox
 from pollsvc.outbox.figures import show_outbox
@@ -85,6 +100,7 @@ def create_app(
     app.extensions["pollsvc.figures"] = _show_figures
     app.extensions["pollsvc.snippet"] = snippets.embed_html
     app.extensions["pollsvc.error_page"] = embeds.error_page
+    app.extensions["pollsvc.judge"] = Judge(app.extensions["pollsvc"].keys)
     logs.configure(settings.log_level)
     db.open(app, settings.database_url, settings.database_pool, app.extensions["pollsvc"].keys)
     with app.app_context():
@@ -95,6 +111,12 @@ def create_app(
             most_waiting=max(1, settings.database_pool // 2),
             stepping_aside=places.stepping_aside if places else nullcontext,
             observe=metrics.BATCH.observe,
+        )
+        app.extensions["pollsvc.threads"] = ThreadLookups(
+            db.engines["looking"],
+            app.extensions["pollsvc"].keys,
+            settings.comment_depth,
+            app.extensions["pollsvc"].clock,
         )
         app.extensions["pollsvc.lookups"] = Lookups(db.engines["looking"], app.extensions["pollsvc"].clock)
     limiter = _wire_edge(app, settings, places)
@@ -143,6 +165,10 @@ def _wire_routes(app: Flask) -> None:
         consents,
         proof_routes,
         corrections,
+        comments,
+        comments_newsroom,
+        check_routes,
+        moderation,
         privacy,
         articles,
         webhooks,
@@ -153,7 +179,7 @@ def _wire_routes(app: Flask) -> None:
     ):
         rest.register_blueprint(feature.blp)
     app.register_blueprint(openapi.describe(rest))
-    for feature in (embeds, files, pages, data_pages, proof_page):
+    for feature in (embeds, comment_routes, files, pages, data_pages, proof_page):
         app.register_blueprint(feature.blueprint)
 
 
@@ -175,7 +201,7 @@ def _authenticate(secret: str, now: datetime) -> Actor | None:
 
 def _voter_limit_key(request: Request, now: datetime) -> bytes | None:
     # By what votes there: a token in the JSON, or a form's cookie and field. The other could name a new voter each time.
-    find = identity.limit_key if request.blueprint == embeds.blueprint.name else voters.limit_key
+    find = identity.limit_key if request.blueprint in plain_forms.BLUEPRINTS else voters.limit_key
     return find(request, now)
 
 

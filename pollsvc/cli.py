@@ -13,11 +13,13 @@ from alembic.util.exc import CommandError
 from sqlalchemy.exc import OperationalError
 
 from pollsvc import __version__, migrating, serving
+from pollsvc.commands.comments import comments, print_differences
 from pollsvc.commands.consent import consent, verify_receipt
 from pollsvc.commands.consents import consents
 from pollsvc.commands.privacy import reencrypt, retention
 from pollsvc.commands.sites import site
 from pollsvc.commands.starting import ACTOR, Checked, now, read_settings
+from pollsvc.comments import counts
 from pollsvc.config import PREFIX, ConfigError, Settings, fresh_keys
 from pollsvc.connections import check_room, find_room
 from pollsvc.db import HOT_CONNECTIONS, OUTBOX_CONNECTIONS
@@ -141,7 +143,7 @@ def _load_app() -> Callable[[Settings, int], Flask]:
 
 @main.group()
 def db() -> None:
-    """The database: bring it up to date, check its tallies, change its key."""
+    """The database: bring it up to date, check its tallies and counts, change its key."""
 
 
 db.add_command(reencrypt)
@@ -163,23 +165,26 @@ def upgrade_database() -> None:
 
 @db.command()
 def reconcile() -> None:
-    """Compare every tally with its ballots; exit status 1 on a difference."""
+    """Compare every tally with its ballots, every count with its comments; exit status 1 on a difference."""
     with open_database(read_settings(), is_writing=False) as session:
         # Every ballot is read: tens of millions take longer than a reader would wait.
         lift_patience(session)
         differences = find_differences(session)
+        of_comments = counts.find_differences(session)
     for found in differences:
         click.echo(
             f"poll {found.poll_id} choice {found.choice_id}: {found.votes:+d} votes, {found.voters:+d} voters"
         )
-    click.echo(
-        f"{len(differences)} differences" if differences else "Every tally equals its ballots.", err=True
-    )
-    sys.exit(1 if differences else 0)
+    print_differences(of_comments)
+    number = len(differences) + len(of_comments)
+    agreed = "Every tally equals its ballots. Every count equals its comments."
+    click.echo(f"{number} differences" if number else agreed, err=True)
+    sys.exit(1 if number else 0)
 
 
 main.add_command(site)
 main.add_command(consents)
+main.add_command(comments)
 
 
 @main.group()

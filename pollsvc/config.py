@@ -93,6 +93,10 @@ class Settings:
     limit_votes_per_voter: str = _setting("Votes per voter token.", values.limit, "30/minute")
     limit_consents: str = _setting("Newsletter sign-ups per network.", values.limit, "20/minute")
     limit_corrections: str = _setting("Corrections per network.", values.limit, "20/minute")
+    limit_comments: str = _setting("Comments, edits and reports per network.", values.limit, "60/minute")
+    limit_comments_per_voter: str = _setting(
+        "Comments, edits and reports per voter token.", values.limit, "10/minute"
+    )
     limit_links: str = _setting(
         "Presses of a button behind a mail's link, and sign-ups taken back, per network.",
         values.limit,
@@ -124,12 +128,21 @@ class Settings:
         values.domains,
         frozenset(),
     )
+    comment_depth: int = _setting("How deep replies to comments nest; 0: there are none.", values.depth, 4)
+    comment_edit_minutes: int = _setting(
+        "Minutes in which a comment can be edited; 0: not at all.", values.minutes, 15
+    )
     renewal_days: int = _setting("Days to answer when a text changed in substance.", values.whole, 30)
     retain_mail_days: int = _setting(
         "Days that the record of a delivery, and a mail's file, are kept.", values.whole, 30
     )
     retain_correction_days: int = _setting(
         "Days after its decision that a correction's name, address and texts are kept.", values.whole, 365
+    )
+    retain_comment_days: int = _setting(
+        "Days after its removal or rejection that a comment's name, address and texts are kept.",
+        values.whole,
+        90,
     )
     retain_proof_days: int = _setting(
         "Days after a withdrawal or an expiry that the address is kept beside its proof.", values.whole, 1_095

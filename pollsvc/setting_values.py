@@ -108,6 +108,20 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def depth(text: str) -> int:
+    """How deep something nests: 0 to 20."""
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > 20:
+        raise ValueError("must be a whole number from 0 to 20")
+    return int(text)
+
+
+def minutes(text: str) -> int:
+    """Minutes, of a week at the most."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 10_080:
+        raise ValueError("must be a whole number from 0 to 10080")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port."""
     if whole(text) > 65_535:

@@ -26,8 +26,9 @@ from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
 from pollsvc.db import OUTBOX_CONNECTIONS, engine_options, prepare_engine
-from pollsvc.errands import all_errands, all_transports
+from pollsvc.errands import all_errands, all_outings, all_transports
 from pollsvc.errands.errand import Errand
+from pollsvc.errands.outings import Outings
 from pollsvc.outbox.delivery import DeliveryFailed, Result, claim, count_due, is_due, settle
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.places import AT_ONCE, Places
@@ -65,6 +66,10 @@ class Worker:
         self._places = Places(self.transports)
         self._stopping = threading.Event()
         self.errands = all_errands(settings, self._keys)
+        reading = partial(Session, self._engine)
+        self._outings = Outings(
+            all_outings(settings, reading), reading, self._transaction, self._now, self._stopping.is_set
+        )
 
     def look(self) -> None:
         """Do everything that is due, and come back when it is done. One part that fails does not keep the others from theirs."""
@@ -84,8 +89,11 @@ class Worker:
         return any(answers)
 
     def deliver(self) -> list[threading.Thread]:
-        """Begin to deliver what is due, in as many threads as there are messages and places, and do not wait for them."""
-        begun = []
+        """Begin to deliver what is due, in as many threads as there are messages and places, and do not wait for them.
+
+        With it what else is to be done outside.
+        """
+        begun = self._guarded("outings", self._outings.begin) or []
         for channel in self._places.channels:
             waiting = self._guarded(channel, partial(self._count_due, channel)) or 0
             for _ in range(waiting):

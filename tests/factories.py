@@ -4,18 +4,25 @@ Each takes a session and, by name, what the test is about; the rest is always th
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from pollsvc.articles import service as articles
 from pollsvc.articles.models import Article, Site
+from pollsvc.comments import editing
+from pollsvc.comments import service as comments
+from pollsvc.comments.admission import Rules
+from pollsvc.comments.judging import Judge
+from pollsvc.comments.status import Standing
+from pollsvc.comments.writers import Writer, writer_of_token
 from pollsvc.consent import texts
 from pollsvc.consent.models import ConsentText
 from pollsvc.corrections import service as corrections
 from pollsvc.corrections.models import Correction
 from pollsvc.keys import Keys
+from pollsvc.moderation import service as desk
 from pollsvc.polls import ballots
 from pollsvc.polls import service as polls
 from pollsvc.polls.choices import ChoiceEdit
@@ -25,6 +32,10 @@ from pollsvc.voters import service as voters
 
 THEN = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)  # a day before the `now` of the tests
 ACTOR = "test"
+#: Whose decisions are a human's: an actor of the newsroom.
+MODERATOR = "token:0198c0de-0000-7000-8000-000000000001"
+#: As deep as replies go, and as long as a comment can be edited, where a test says nothing else.
+RULES = Rules(depth=3, edit_window=timedelta(minutes=15))
 ORIGIN = "https://news.example"
 ARTICLE_URL = f"{ORIGIN}/harbour/new-ferry"
 
@@ -138,3 +149,88 @@ def make_correction(session: Session, *, keys: Keys, **changes: Any) -> Correcti
         "now": THEN,
     }
     return corrections.submit_correction(session, keys, **(defaults | changes))
+
+
+def make_writer(keys: Keys, *, number: int = 1) -> Writer:
+    """Make the commenting reader of this number; the same as `make_voter_token` gives a token to."""
+    return writer_of_token(keys, make_voter_token(keys, number=number, now=THEN), THEN)
+
+
+def make_comment(
+    session: Session,
+    *,
+    keys: Keys,
+    number: int = 1,
+    parent: Standing | None = None,
+    is_approved: bool = False,
+    rules: Rules = RULES,
+    judge: Judge | None = None,
+    now: datetime = THEN,
+    **changes: Any,
+) -> Standing:
+    """Write a comment of the reader of this number on an article of a site that exists.
+
+    The same words of the same reader in the same place are the same comment. `judge` is one with other checks.
+    """
+    defaults: dict[str, Any] = {
+        "article_url": parent.article_url if parent else ARTICLE_URL,
+        "parent_id": parent.id if parent else None,
+        "writer": make_writer(keys, number=number),
+        "name": f"Reader {number}",
+        "email": f"reader-{number}@reader.example",
+        "body": f"Well said, {number}.",
+        "is_suspect": False,
+    }
+    new = comments.NewComment(**(defaults | changes))
+    judge = judge or Judge(keys)
+    judged = comments.judge_comment(session, judge, new, rules, now)
+    standing, _ = comments.submit_comment(session, judge, judged, rules, now)
+    return decide_comment(session, standing, now=now) if is_approved else standing
+
+
+def decide_comment(
+    session: Session,
+    seen: Standing,
+    action: str = "approve",
+    *,
+    reason_code: str | None = None,
+    note: str | None = None,
+    actor: str = MODERATOR,
+    now: datetime = THEN,
+) -> Standing:
+    """Decide about a comment as it was seen."""
+    return desk.decide(
+        session,
+        seen.id,
+        action=action,
+        version=seen.version,
+        reason_code=reason_code,
+        note=note,
+        actor=actor,
+        now=now,
+    )
+
+
+def edit_comment(
+    session: Session,
+    seen: Standing,
+    body: str,
+    *,
+    keys: Keys,
+    number: int = 1,
+    rules: Rules = RULES,
+    judge: Judge | None = None,
+    now: datetime = THEN,
+) -> Standing:
+    """Edit a comment as it was seen, as the reader of this number."""
+    edit = editing.judge_edit(
+        session,
+        judge or Judge(keys),
+        seen.id,
+        writer=make_writer(keys, number=number),
+        body=body,
+        version=seen.version,
+        rules=rules,
+        now=now,
+    )
+    return editing.edit_comment(session, edit, now)

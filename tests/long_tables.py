@@ -19,6 +19,7 @@ from pollsvc.staff.models import AuditEntry, StaffToken
 from tests.bench.filling import Filled, fill
 from tests.databases import open_engine
 from tests.factories import THEN
+from tests.long_comments import comment_rows
 from tests.long_consents import consent_rows
 from tests.long_webhooks import webhook_rows
 
@@ -38,6 +39,8 @@ class Known:
     consent: uuid.UUID
     webhook: uuid.UUID
     secret_poll: uuid.UUID
+    comment: uuid.UUID
+    held: uuid.UUID
 
 
 def lengthen(url: str, keys: Keys) -> Known:
@@ -50,9 +53,10 @@ def lengthen(url: str, keys: Keys) -> Known:
         secret = session.scalars(select(Poll.id).order_by(Poll.id)).first()
         assert secret
         session.execute(sa.update(Poll).where(Poll.id == secret).values(results_visibility="after_vote"))
-        known = Known(filled, site, uuid7(), uuid7(), uuid7(), uuid7(), uuid7(), secret)
+        known = Known(filled, site, uuid7(), uuid7(), uuid7(), uuid7(), uuid7(), secret, uuid7(), uuid7())
         consents = [known.consent, *(uuid7() for _ in range(ROWS - 1))]
         rest = consent_rows(site=site, text=known.text, article=articles[0], keys=keys, consents=consents)
+        rest |= comment_rows(known.comment, known.held, articles, rows=ROWS, keys=keys)
         for model, rows in (_rows(known, articles, keys) | rest).items():
             session.execute(insert(_plain(model)), rows)
         if engine.dialect.name == "postgresql":

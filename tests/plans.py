@@ -14,7 +14,18 @@ from sqlalchemy import event
 from pollsvc.db import Model
 
 #: Few rows, whatever grows: reading all of them is no mistake. A site has one text and, over years, a few versions of it.
-SMALL = frozenset({"site", "site_origin", "consent_text", "installation", "webhook_endpoint"})
+SMALL = frozenset(
+    {
+        "site",
+        "site_origin",
+        "consent_text",
+        "installation",
+        "webhook_endpoint",
+        "word_list",
+        "comment_policy",
+        "http_check",
+    }
+)
 _SQLITE_STEP = re.compile(
     r"(?P<act>SCAN|SEARCH) (?P<table>\w+)(?: USING (?P<automatic>AUTOMATIC )?(?:PARTIAL )?(?:COVERING )?"
     r"(?P<index>INDEX \w+|(?:INTEGER )?PRIMARY KEY))?"

@@ -17,6 +17,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 EDGES = {
     "routes.py",
     "newsroom.py",
+    "check_routes.py",
     "proof_routes.py",
     "pages.py",
     "data_pages.py",

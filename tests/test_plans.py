@@ -63,6 +63,12 @@ CORRECTION = {
     "email": "a@reader.example",
     "message": "No.",
 }
+COMMENT = {
+    "article_url": HOT_ARTICLE,
+    "name": "Ada",
+    "email": EMAIL,
+    "body": "The ferry should run at night, and the bell should ring for it.",
+}
 CALLS = {
     # Readers.
     "polls of an article": Call(
@@ -80,7 +86,81 @@ CALLS = {
         {"email": EMAIL, "accepted": True, "article_url": HOT_ARTICLE, "text_id": "{text}"},
     ),
     "a correction": Call("POST", "/v1/corrections", 201, CORRECTION),
+    "a thread": Call("GET", f"/v1/comments?article_url={HOT_ARTICLE}", by=("ix_comment_thread",)),
+    "a thread, next page": Call(
+        "GET", f"/v1/comments?article_url={HOT_ARTICLE}", by=("ix_comment_thread",), page=2
+    ),
+    "a thread, oldest first": Call(
+        "GET", f"/v1/comments?order=oldest&article_url={HOT_ARTICLE}", by=("ix_comment_thread",), page=2
+    ),
+    "a thread, most replied first": Call(
+        "GET", f"/v1/comments?order=most_replied&article_url={HOT_ARTICLE}", by=("ix_comment_discussed",)
+    ),
+    "a thread, most replied first, next page": Call(
+        "GET",
+        f"/v1/comments?order=most_replied&article_url={HOT_ARTICLE}",
+        by=("ix_comment_discussed",),
+        page=2,
+    ),
+    "replies": Call(
+        "GET",
+        f"/v1/comments?parent_id={{comment}}&article_url={HOT_ARTICLE}",
+        by=("ix_comment_thread",),
+        page=2,
+    ),
+    "a comment": Call("GET", "/v1/comments/{comment}"),
+    "counts of comments": Call(
+        "GET", f"/v1/comments/counts?article_url={HOT_ARTICLE}&article_url={ORIGIN}/growth/9"
+    ),
+    "own comments": Call(
+        "GET", "/v1/comments/mine", by=("ix_comment_writer_key_article_id_id",), is_voter=True
+    ),
+    "own comments on an article": Call(
+        "GET",
+        f"/v1/comments/mine?article_url={HOT_ARTICLE}",
+        by=("ix_comment_writer_key_article_id_id",),
+        is_voter=True,
+    ),
+    "a comment sent": Call("POST", "/v1/comments", 202, COMMENT, is_voter=True),
+    "a reply sent": Call("POST", "/v1/comments", 202, {**COMMENT, "parent_id": "{comment}"}, is_voter=True),
+    "a comment reported": Call(
+        "POST", "/v1/comments/{comment}/reports", 202, {"reason": "spam"}, is_voter=True
+    ),
     # The newsroom.
+    "queue": Call("GET", "/v1/moderation/queue", by=("ix_comment_status_id",)),
+    "queue, newest first, next page": Call(
+        "GET", "/v1/moderation/queue?order=newest&limit=2", by=("ix_comment_status_id",), page=2
+    ),
+    "queue of an article": Call(
+        "GET",
+        f"/v1/moderation/queue?article_url={HOT_ARTICLE}",
+        by=("ix_comment_article_id_status_id", "ix_comment_status_id"),
+    ),
+    "queue of what is reported": Call(
+        "GET", "/v1/moderation/queue?state=reported", walked="comment", by=("ix_comment_reported",)
+    ),
+    "a claim": Call("POST", "/v1/moderation/claims", 201, {"limit": 1}),
+    "everything about a comment": Call("GET", "/v1/moderation/comments/{comment}"),
+    "a comment decided": Call(
+        "POST", "/v1/moderation/comments/{held}/decisions", 200, {"action": "approve", "version": 1}
+    ),
+    "lists of words": Call("GET", "/v1/moderation/lists"),
+    "a list of words": Call("GET", "/v1/moderation/lists/{kind}/{language}"),
+    "bans": Call("GET", "/v1/moderation/bans", walked="ban"),
+    "a ban": Call(
+        "POST",
+        "/v1/moderation/bans",
+        201,
+        {"comment_id": "{comment}", "by": "writer", "reason_code": "spam"},
+    ),
+    "policies": Call("GET", "/v1/moderation/policies"),
+    "a policy": Call("GET", "/v1/moderation/policies/{policy}"),
+    "a policy tried": Call(
+        "POST", "/v1/moderation/policies/{policy}/simulate", body={"days": 90}, walked="comment_revision"
+    ),
+    "checks over HTTP": Call("GET", "/v1/moderation/checks"),
+    "a check over HTTP": Call("GET", "/v1/moderation/checks/{check}", 404),
+    "an article edited": Call("PATCH", f"/v1/articles?article_url={HOT_ARTICLE}", body={"comments": "open"}),
     "staff list": Call("GET", "/v1/polls", walked="poll"),
     "staff list, next page": Call("GET", "/v1/polls", walked="poll", page=2),
     "staff list of an article": Call(
@@ -234,6 +314,10 @@ def _made(client: FlaskClient, house: House, call: Call, cursor: str | None) -> 
         **vars(known.filled),
         "other_site": "00000000-0000-0000-0000-000000000007",
         "message": 7,
+        "kind": "banned",
+        "language": "en",
+        "policy": 1,
+        "check": "00000000-0000-0000-0000-000000000007",
     }
 
     def named(text: str) -> str:

@@ -10,6 +10,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pollsvc.db import EncryptedText, Id, Model
 
+#: How an article's comments are taken; :mod:`pollsvc.articles.discussions` tells which holds.
+COMMENT_MODES = ("open", "premoderated", "closed", "off")
+_KNOWN_MODE = "comments IN ('open', 'premoderated', 'closed', 'off')"
+_DAYS_FROM_ONE = "comments_close_days >= 1"
+
 #: What texts can ask for; what each is, :class:`pollsvc.consent.models.Mode` says.
 CONSENT_MODES = ("explicit", "soft_opt_in", "notice_only")
 
@@ -23,6 +28,8 @@ class Site(Model):
         CheckConstraint(
             "consent_mode IN ('explicit', 'soft_opt_in', 'notice_only')", name="known_consent_mode"
         ),
+        CheckConstraint(_KNOWN_MODE, name="known_comments"),
+        CheckConstraint(_DAYS_FROM_ONE, name="days_from_one"),
     )
 
     id: Mapped[Id]
@@ -38,6 +45,10 @@ class Site(Model):
     consent_mode: Mapped[str] = mapped_column(default="explicit", server_default="explicit")
     #: What the publisher's login signs its tokens with: a secret, or a public key in PEM.
     login_key: Mapped[str | None] = mapped_column(EncryptedText)
+    #: How comments are taken where an article says nothing else.
+    comments: Mapped[str] = mapped_column(default="open", server_default="open")
+    #: Days after which an article's comments close; None: never.
+    comments_close_days: Mapped[int | None]
     created_at: Mapped[datetime]
     origins: Mapped[list[SiteOrigin]] = relationship(
         back_populates="site", order_by="SiteOrigin.position", lazy="selectin", cascade="all, delete-orphan"
@@ -71,11 +82,20 @@ class Article(Model):
     """An article, known by its canonical address."""
 
     __tablename__ = "article"
-    __table_args__ = (UniqueConstraint("url"),)
+    __table_args__ = (
+        UniqueConstraint("url"),
+        CheckConstraint(_KNOWN_MODE, name="known_comments"),
+        CheckConstraint(_DAYS_FROM_ONE, name="days_from_one"),
+    )
 
     id: Mapped[Id]
     site_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("site.id"), index=True)
     url: Mapped[str]
+    #: None: as the site has it.
+    comments: Mapped[str | None]
+    comments_close_days: Mapped[int | None]
+    #: What the days until its comments close count from; None: when it came here.
+    published_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     site: Mapped[Site] = relationship(lazy="joined", innerjoin=True)
 

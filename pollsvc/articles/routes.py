@@ -5,9 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from pollsvc.articles import service
-from pollsvc.articles.models import Site
-from pollsvc.articles.schemas import EditSiteSchema, NewSiteSchema, SiteSchema
+from pollsvc.articles import discussions, service
+from pollsvc.articles.models import Article, Site
+from pollsvc.articles.schemas import (
+    ArticleSchema,
+    EditArticleSchema,
+    EditSiteSchema,
+    NewSiteSchema,
+    OneArticleQuerySchema,
+    SiteSchema,
+)
 from pollsvc.db import db
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.guards import actor, staff
@@ -15,7 +22,7 @@ from pollsvc.web.limits import limited
 from pollsvc.web.paging import Page, PageQuerySchema, page_schema, read_page
 from pollsvc.web.state import keys, now
 
-blp = JSONBlueprint("articles", __name__, url_prefix="/v1", description="Sites and their origins.")
+blp = JSONBlueprint("articles", __name__, url_prefix="/v1", description="Sites, their origins, and articles.")
 
 
 @blp.post("/sites")
@@ -62,3 +69,27 @@ def edit_site(body: dict[str, Any], site_id: uuid.UUID) -> Site:
     site = service.edit_site(db.writing, site_id, body, actor=actor().reference, now=now())
     db.writing.commit()
     return site
+
+
+@blp.patch("/articles")
+@blp.query(OneArticleQuerySchema)
+@blp.body(EditArticleSchema)
+@blp.response(200, ArticleSchema)
+@limited("staff")
+@staff("comments:moderate")
+def edit_article(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Change how an article takes comments."""
+    article = discussions.edit_article(
+        db.writing, query["article_url"], body, actor=actor().reference, now=now()
+    )
+    db.writing.commit()
+    return _described(article)
+
+
+def _described(article: Article) -> dict[str, Any]:
+    names = ("id", "url", "comments", "comments_close_days", "published_at", "created_at")
+    return {
+        **{name: getattr(article, name) for name in names},
+        "comments_now": discussions.comments_of(article.site, article, now()),
+        "comments_close_at": discussions.closes_at_of(article.site, article),
+    }

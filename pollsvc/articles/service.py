@@ -14,9 +14,15 @@ from sqlalchemy.orm.attributes import flag_modified
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.models import Article, ArticleQuota, Site, SiteOrigin
-from pollsvc.articles.urls import InvalidUrl, authority_of, canonical_origin, parse_article_url
+from pollsvc.articles.urls import (
+    ArticleAddress,
+    InvalidUrl,
+    authority_of,
+    canonical_origin,
+    parse_article_url,
+)
 from pollsvc.db import insert_into
-from pollsvc.errors import Conflict, NotFound, PollsvcError, TooMany, one_field
+from pollsvc.errors import Conflict, Invalid, NotFound, PollsvcError, TooMany, one_field
 from pollsvc.staff.service import record
 from pollsvc.unreadable import unreadable
 
@@ -60,7 +66,7 @@ def create_site(
 
     :param origins: the first is canonical, the others are aliases.
     :param links: ``privacy_url``, ``terms_url``, ``standards_url``, ``desk_email``, ``locale``, ``consent_mode``,
-        ``login_key``.
+        ``login_key``, ``comments``, ``comments_close_days``.
     :raises Invalid: if an origin is none.
     :raises NameTaken, OriginTaken: if the name or an origin belongs to another site.
     """
@@ -150,15 +156,28 @@ def locate_article(session: Session, url: str) -> tuple[Site, str]:
 
     :raises Invalid: if the address is none, or no site owns its host; the field is ``article_url``.
     """
-    try:
-        address = parse_article_url(url)
-    except InvalidUrl as error:
-        raise one_field("article_url", str(error)) from error
+    address = read_address(url)
     owner = select(Site).join(SiteOrigin).where(SiteOrigin.authority == address.authority).limit(1)
     site = session.scalar(owner)
     if site is None:
-        raise one_field("article_url", f"No site here owns {address.authority}.")
+        raise no_site(address)
     return site, site.canonical_origin + address.path_and_query
+
+
+def read_address(url: str) -> ArticleAddress:
+    """The parts of an article's address that it is found by.
+
+    :raises Invalid: if it is none; the field is ``article_url``.
+    """
+    try:
+        return parse_article_url(url)
+    except InvalidUrl as error:
+        raise one_field("article_url", str(error)) from error
+
+
+def no_site(address: ArticleAddress) -> Invalid:
+    """The refusal of an address that no site owns."""
+    return one_field("article_url", f"No site here owns {address.authority}.")
 
 
 def find_article(session: Session, url: str) -> Article | None:
@@ -254,7 +273,10 @@ def _refuse_accounts_without_login(site: Site, *, has_login: bool) -> None:
 
 
 def _facts(site: Site) -> dict[str, Any]:
-    names = ("name", "privacy_url", "terms_url", "standards_url", "locale", "consent_mode")
+    names = (
+        *("name", "privacy_url", "terms_url", "standards_url", "locale", "consent_mode"),
+        *("comments", "comments_close_days"),
+    )
     # The desk's address is a person's or a team's, and the login's key a secret: the audit log says only whether there is one.
     return {
         **{name: getattr(site, name) for name in names},

@@ -36,6 +36,8 @@ _TRACKING = frozenset({
     "hsctatracking", "_kx", "__s", "ml_subscriber", "ml_subscriber_hash", "wickedid",
     # advertising
     "s_kwcid", "s_cid", "ef_id", "irclickid", "rb_clickid", "dicbo", "tblci",
+    # our own links to one comment
+    "pollsvc_comment",
     # Mapp, formerly Webtrekk, and Webtrends
     "wt_mc", "wt.mc", "wt_zmc", "wt.mc_id", "wt.mc_ev", "wt.tsrc",
     # Piano, formerly AT Internet

@@ -125,7 +125,7 @@ def _renew_table(session: Session, keys: Keys, sealed: Sealed, *, skip_unreadabl
             )
         session.commit()
         for identity in step.unreadable:
-            click.echo(f"{sealed.name} {identity}: no key opens it", err=True)
+            click.echo(f"{sealed.name} {' '.join(map(str, identity))}: no key opens it", err=True)
         read, renewed, after = read + step.read, renewed + step.renewed, step.last
         left += len(step.unreadable)
         if step.read < _BATCH:

@@ -35,6 +35,15 @@ def check_account(site: Site, token: str | None, *, email: str, now: datetime) -
     """
     if token is None:
         raise _refusal("This newsletter is for accounts: send a token of the publisher's login.")
+    if address_of(read_account(site, token, now=now)) != email.lower():
+        raise _refusal("It is of another address than the one given.")
+
+
+def read_account(site: Site, token: str, *, now: datetime) -> Mapping[str, Any]:
+    """What a token of a site's login says; its ``sub`` is the account.
+
+    :raises Invalid: if it is not a good one; the field is ``account_token``.
+    """
     if site.login_key is None:
         raise _refusal("The site has no login any more that could have signed it.")
     algorithm, key = read_login_key(site.login_key)
@@ -42,10 +51,11 @@ def check_account(site: Site, token: str | None, *, email: str, now: datetime) -
         claims = jwt.decode(token, key, algorithms=[algorithm], options=_OPTIONS)
     except (jwt.PyJWTError, ValueError) as error:
         raise _refusal("This is no token that the publisher's login signed, with exp and sub.") from error
-    _check(claims, site, email, now)
+    _check(claims, site, now)
+    return claims
 
 
-def _check(claims: Mapping[str, Any], site: Site, email: str, now: datetime) -> None:
+def _check(claims: Mapping[str, Any], site: Site, now: datetime) -> None:
     expires, begins = _moment(claims["exp"]), _moment(claims.get("nbf", 0))
     if expires is None or begins is None:
         raise _refusal("Its times must be numbers.")
@@ -58,17 +68,16 @@ def _check(claims: Mapping[str, Any], site: Site, email: str, now: datetime) -> 
     subject = claims["sub"]
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUB:
         raise _refusal("Its sub must be the account, in 1 to 255 characters.")
-    if _address(claims.get("email")) != email.lower():
-        raise _refusal("It is of another address than the one given.")
     wanted = claims.get("aud", [])
     origins = {row.origin for row in site.origins}
     if "aud" in claims and not origins & set(map(str, [wanted] if isinstance(wanted, str) else wanted)):
         raise _refusal("It was made for another site.")
 
 
-def _address(claim: object) -> str | None:
+def address_of(claims: Mapping[str, Any]) -> str | None:
+    """The address of an account as its login has it, normalised; None where it names none."""
     try:
-        return normal_address(str(claim)).lower()
+        return normal_address(str(claims.get("email"))).lower()
     except UnfitText:
         return None
 

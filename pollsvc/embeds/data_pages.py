@@ -5,10 +5,13 @@ A GET changes nothing and shows nothing personal. A press is answered alike, wha
 
 from __future__ import annotations
 
+from typing import Any
+
 import marshmallow as ma
 import orjson
 from flask import Blueprint, Response, make_response, render_template
 
+from pollsvc.comments.forgetting import DELETED_READER, Choice
 from pollsvc.consent.links import DATA_WITHIN, read_data_token
 from pollsvc.consent.service import email_hash
 from pollsvc.db import db
@@ -81,7 +84,7 @@ def download_copy(_form: object, token: str) -> Response:
 @pressed
 @public
 def ask_again(_form: object, token: str) -> Response:
-    """Ask once more: it cannot be undone."""
+    """Ask once more, for it cannot be undone, and what is to become of published comments."""
     return _page("sure", token=token)
 
 
@@ -89,11 +92,14 @@ def ask_again(_form: object, token: str) -> Response:
 @limited("links")
 @pressed
 @public
-def erase_everything(_form: object, token: str) -> Response:
+def erase_everything(form: dict[str, Any], token: str) -> Response:
     """Forget the person behind the link."""
     hashed = _usable(token)
     if hashed is not None:
-        erase(hashed, method="data_page", actor="reader")
+        # Whoever did not say that something may stay has all of it go.
+        stays = form["comments"] == Choice.REMOVE_IDENTITY
+        choice = Choice.REMOVE_IDENTITY if stays else Choice.REMOVE_TEXT
+        erase(hashed, method="data_page", actor="reader", choice=choice)
     return _page("erased")
 
 
@@ -117,7 +123,9 @@ def _usable(token: str) -> bytes | None:
 
 
 def _page(state: str, *, status: int = 200, **values: object) -> Response:
-    page = render_template("embeds/data.html", state=state, days=DATA_WITHIN.days, **values)
+    page = render_template(
+        "embeds/data.html", state=state, days=DATA_WITHIN.days, deleted_reader=DELETED_READER, **values
+    )
     response = make_response(page, status)
     # The address of these pages is the secret.
     response.headers["Referrer-Policy"] = "no-referrer"

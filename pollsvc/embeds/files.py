@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from pollsvc.db import db
 from pollsvc.embeds.demo import find_demo_poll
-from pollsvc.embeds.snippets import correction_html, poll_html
+from pollsvc.embeds.snippets import comments_html, correction_html, poll_html
 from pollsvc.polls.models import Poll
 from pollsvc.polls.reading import read_poll
 from pollsvc.polls.schemas import PollSchema
@@ -82,7 +82,7 @@ def show_file(name: str) -> Response:
 @blueprint.get("/")
 @public
 def show_article() -> str:
-    """The demo article, with a poll and a correction form pasted in as a publisher would."""
+    """The demo article, with a poll, a correction form and comments pasted in as a publisher would."""
     poll = _demo_poll()
     shown = PollSchema().dump(read_poll(db.session, poll.id, now()))
     article_url = shown["article_urls"][0]
@@ -93,6 +93,7 @@ def show_article() -> str:
         article_url=article_url,
         poll_embed=poll_embed,
         correction_embed=correction_html(article_url, base=""),
+        comments_embed=comments_html(article_url, base=""),
     )
 
 

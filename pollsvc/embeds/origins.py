@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import uuid
 
+from flask import request
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.articles.service import get_site
 from pollsvc.articles.urls import canonical_origin
+from pollsvc.web.headers import allow_framing
+from pollsvc.web.state import settings
 
 
 def site_origins(session: Session, site_id: uuid.UUID) -> list[str]:
@@ -19,6 +22,12 @@ def site_origins(session: Session, site_id: uuid.UUID) -> list[str]:
 def origins_of(site: Site) -> list[str]:
     """The same of a site at hand."""
     return [row.origin for row in site.origins]
+
+
+def admit(origins: list[str]) -> bool:
+    """Let these pages frame the answer, and tell whether the request comes from one of them or of ours."""
+    allow_framing(origins)
+    return is_welcome(request.headers.get("Origin"), settings().public_url, origins)
 
 
 def is_welcome(origin: str | None, public_url: str, origins: list[str]) -> bool:

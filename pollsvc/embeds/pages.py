@@ -31,6 +31,7 @@ class PressSchema(ma.Schema):
 
     one_click = ma.fields.String(load_default="", data_key="List-Unsubscribe")
     all = ma.fields.String(load_default="")
+    comments = ma.fields.String(load_default="")
 
 
 def pressed(view: View) -> View:

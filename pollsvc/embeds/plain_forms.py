@@ -23,12 +23,16 @@ from pollsvc.web.state import keys, now
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+#: Whose pages are forms that know their reader by cookie or field.
+BLUEPRINTS = ("embeds", "comment_pages")
 #: What is said beside a field that was left empty; the elements say the same.
 ASK = {
     "choices": "Choose an answer first.",
     "name": "Enter your name.",
     "email": "Enter your email address.",
     "message": "Tell us what is wrong.",
+    "body": "Write something first.",
+    "reason": "Choose a reason.",
 }
 NO_CHOICE = "This is not an answer of this poll. Choose again."
 BAD_EMAIL = "This is not an email address we can write to. It needs an @ between two parts."
@@ -130,4 +134,6 @@ def _told(name: str, sent: dict[str, Any], sentence: str) -> str:
         return ASK[name]
     if name == "choices":
         return NO_CHOICE
+    if name == "reason":
+        return ASK[name]
     return BAD_EMAIL if name == "email" else sentence

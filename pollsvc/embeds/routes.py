@@ -21,8 +21,8 @@ from pollsvc.db import db
 from pollsvc.embeds import identity
 from pollsvc.embeds.correction_page import CorrectionPage
 from pollsvc.embeds.files import CONSENT_LINE
-from pollsvc.embeds.origins import is_welcome, origins_of, site_origins
-from pollsvc.embeds.plain_forms import PlainForm, VoteFormSchema, WithdrawalFormSchema, plain_form
+from pollsvc.embeds.origins import admit, origins_of, site_origins
+from pollsvc.embeds.plain_forms import BLUEPRINTS, PlainForm, VoteFormSchema, WithdrawalFormSchema, plain_form
 from pollsvc.embeds.poll_page import PollPage, Vote
 from pollsvc.embeds.sign_ups import SignUp, consent_fields, is_accepted, why_not_taken
 from pollsvc.errors import Invalid, PollsvcError, one_field
@@ -35,10 +35,9 @@ from pollsvc.web import errors
 from pollsvc.web.admission import is_turned_away
 from pollsvc.web.errors import Problem
 from pollsvc.web.guards import public
-from pollsvc.web.headers import allow_framing
 from pollsvc.web.limits import limited, spend
 from pollsvc.web.metrics import SUBMISSIONS, VOTES
-from pollsvc.web.state import keys, now, ring, settings
+from pollsvc.web.state import keys, now, ring
 
 blueprint = Blueprint("embeds", __name__)
 
@@ -59,7 +58,7 @@ def error_page(problem: Problem) -> str:
 
 def _typed() -> list[tuple[str, str]]:
     """What a form held that could not be answered with itself: the page offers to send it again."""
-    if request.blueprint != blueprint.name or request.method != "POST" or is_turned_away():
+    if request.blueprint not in BLUEPRINTS or request.method != "POST" or is_turned_away():
         return []
     try:
         # Not the identity: a foreign page could have planted one, which our own page would then make good.
@@ -157,7 +156,7 @@ def submit_correction(form: PlainForm) -> Response:
 def _open_poll(poll_id: uuid.UUID, form: PlainForm | None = None) -> tuple[PollPage, bool]:
     """The poll's page, and whether the request comes from a page of ours or of its site."""
     poll = get_poll(db.session, poll_id)
-    is_known = _admit(site_origins(db.session, poll.site_id))
+    is_known = admit(site_origins(db.session, poll.site_id))
     if poll.withdrawn_at is not None:
         raise PollWithdrawn
     field = form.sent.get(identity.FIELD) if form and is_known else None
@@ -169,12 +168,7 @@ def _open_article(article_url: str | None) -> tuple[CorrectionPage, bool]:
     if not article_url:
         raise one_field("article_url", "Which article is it about? Say so in the address: ?article_url=…")
     site, canonical = locate_article(db.session, article_url)
-    return CorrectionPage(site, canonical), _admit(origins_of(site))
-
-
-def _admit(origins: list[str]) -> bool:
-    allow_framing(origins)
-    return is_welcome(request.headers.get("Origin"), settings().public_url, origins)
+    return CorrectionPage(site, canonical), admit(origins_of(site))
 
 
 def _vote(page: PollPage, form: PlainForm) -> Vote:

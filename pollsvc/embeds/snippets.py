@@ -32,6 +32,17 @@ def poll_html(poll: dict[str, Any], *, base: str) -> str:
     return html.strip()
 
 
+def comments_html(article_url: str, *, base: str) -> str:
+    """The snippet of an article's comments."""
+    html = render_template(
+        "embeds/_comments_snippet.html",
+        base=base,
+        action=f"{base}/embed/comments",
+        article_url=article_url,
+    )
+    return html.strip()
+
+
 def correction_html(article_url: str, *, base: str) -> str:
     """The snippet of a correction form for an article."""
     html = render_template(

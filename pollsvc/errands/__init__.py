@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from pollsvc.config import Settings
 from pollsvc.consent.links import Links
 from pollsvc.consent.signing_up import Desk
-from pollsvc.errands import of_consent, of_outbox, of_polls, of_privacy
-from pollsvc.errands.errand import Errand
+from pollsvc.errands import of_comments, of_consent, of_outbox, of_polls, of_privacy
+from pollsvc.errands.errand import Errand, Outing
 from pollsvc.keys import Keys
 from pollsvc.outbox.delivery import Transport
 from pollsvc.outbox.smtp import mail_transport
@@ -24,6 +25,14 @@ def all_transports(settings: Settings, open_session: Callable[[], Session]) -> M
     :param open_session: opens a session for a look at the tables.
     """
     return {"mail": mail_transport(settings), "webhook": webhook_transport(settings, open_session)}
+
+
+def all_outings(settings: Settings, open_session: Callable[[], Session]) -> tuple[Outing[Any, Any], ...]:
+    """Everything there is to do outside, beside messages.
+
+    :param open_session: opens a session for a look at the tables.
+    """
+    return (of_comments.checks(settings, open_session),)
 
 
 def all_errands(settings: Settings, keys: Keys) -> tuple[Errand, ...]:

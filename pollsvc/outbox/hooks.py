@@ -47,7 +47,7 @@ def make_endpoint(
     :param site_id: whose events it is told of; None for all.
     :raises Invalid: if nothing would be sent to this address, or there is no such site.
     """
-    _check_url(outgoing, url)
+    check_url(outgoing, url)
     endpoint = WebhookEndpoint(
         site_id=site_id,
         url=url,
@@ -113,7 +113,7 @@ def edit_endpoint(
     if not new:
         return endpoint
     if "url" in new:
-        _check_url(outgoing, new["url"])
+        check_url(outgoing, new["url"])
     before = _facts(endpoint)
     for name, value in new.items():
         setattr(endpoint, name, value)
@@ -214,7 +214,11 @@ def _begin_anew(session: Session, endpoint: WebhookEndpoint, now: datetime) -> N
     pausing.release(session, endpoint.id, now)
 
 
-def _check_url(outgoing: Outgoing, url: str) -> None:
+def check_url(outgoing: Outgoing, url: str) -> None:
+    """Refuse an address that nothing would be sent to.
+
+    :raises Invalid: the field is ``url``.
+    """
     try:
         outgoing.check(url)
     except AddressRefused as error:

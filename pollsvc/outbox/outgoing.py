@@ -23,6 +23,8 @@ from pollsvc.outbox.addresses import NoTarget, Target, is_public, read_target
 
 #: Bytes of an answer that are read, its header included.
 MOST_READ = 65_536
+#: Why a body is not whole.
+TOO_LONG, BROKEN_OFF = "The answer is too long.", "The answer did not come whole."
 #: Seconds for one step (a look-up, a connection, a read), and for everything together.
 STEP, TOTAL = 10.0, 30.0
 #: Addresses of a host that are tried, one after the other.
@@ -56,10 +58,14 @@ class AnswerTooLong(HTTPException):
 
 @dataclass(frozen=True)
 class Answer:
-    """What was answered; of a long body only its beginning."""
+    """What was answered; of a long body only its beginning.
+
+    :param cut: why the body is not whole, in one sentence; empty where it is.
+    """
 
     status: int
     body: bytes
+    cut: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,18 +265,20 @@ def _exchange(line: Line, target: Target, body: bytes, headers: Mapping[str, str
         raise OutgoingFailed(
             f"The host answered {response.status}: redirects are not followed.", response.status
         )
-    return Answer(response.status, _beginning(response))
+    return _answer(response)
 
 
-def _beginning(response: HTTPResponse) -> bytes:
-    """The body, as far as it comes in time and is not too long: the answer was given before it."""
-    read = b""
+def _answer(response: HTTPResponse) -> Answer:
+    """The answer, with its body as far as it comes in time and is not too long: what counts came before it."""
+    read, cut = b"", ""
     try:
-        while len(read) < MOST_READ and (piece := response.read1(8_192)):
+        while piece := response.read1(8_192):
             read += piece
+    except AnswerTooLong:
+        cut = TOO_LONG
     except (OSError, HTTPException, ValueError):
-        pass
-    return read
+        cut = BROKEN_OFF
+    return Answer(response.status, read, cut or (BROKEN_OFF if response.length else ""))
 
 
 @cache

@@ -239,24 +239,26 @@ def replay_message(session: Session, number: int, *, actor: str, now: datetime) 
     return message
 
 
-def forget_subject(session: Session, subject: str) -> list[str]:
-    """Erase what the outbox holds about a subject, sent or not.
+def forget_subject(session: Session, *subjects: str) -> list[str]:
+    """Erase what the outbox holds about a subject, or about several, sent or not.
 
     :returns: the Message-IDs of its mails, by which their files are found.
     """
     # Locked first: whoever is writing messages of these events is waited for, so that none comes after.
     events = session.scalars(
         select(OutboxEvent.id)
-        .where(OutboxEvent.subject == subject)
+        .where(OutboxEvent.subject.in_(subjects))
         .order_by(OutboxEvent.id)
         .with_for_update()
     ).all()
-    of_subject = or_(OutboxMessage.subject == subject, OutboxMessage.event_id.in_(events))
+    of_subject = or_(OutboxMessage.subject.in_(subjects), OutboxMessage.event_id.in_(events))
     names = session.scalars(
         select(OutboxMessage.message_id).where(of_subject, OutboxMessage.message_id.is_not(None))
     ).all()
     session.execute(delete(OutboxMessage).where(of_subject).execution_options(synchronize_session=False))
     session.execute(
-        delete(OutboxEvent).where(OutboxEvent.subject == subject).execution_options(synchronize_session=False)
+        delete(OutboxEvent)
+        .where(OutboxEvent.subject.in_(subjects))
+        .execution_options(synchronize_session=False)
     )
     return [name for name in names if name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,17 +39,26 @@ def pack(endpoint: WebhookEndpoint, event: OutboxEvent, now: datetime) -> Parcel
     """
     if event.data is None or endpoint.url is None or endpoint.secret is None:
         raise DeliveryFailed(UNREADABLE, is_final=event.kind == TEST, is_ours=True)
-    body, name, then = body_of(event), str(event.key), now.astimezone(UTC)
     secrets = [endpoint.secret]
     if endpoint.previous_secret and endpoint.previous_until and now < endpoint.previous_until:
         secrets.append(endpoint.previous_secret)
+    return sign(endpoint.url, body_of(event), str(event.key), secrets, now)
+
+
+def sign(url: str, body: str, name: str, secrets: Sequence[str], now: datetime) -> Parcel:
+    """Make a signed request.
+
+    :param name: the ``webhook-id``: the same at each attempt. Without a dot, which parts what is signed.
+    :param secrets: each of them signs.
+    """
+    then = now.astimezone(UTC)
     headers = {
         "Content-Type": "application/json",
         "webhook-id": name,
         "webhook-timestamp": str(int(then.timestamp())),
         "webhook-signature": " ".join(Webhook(secret).sign(name, then, body) for secret in secrets),
     }
-    return Parcel(endpoint.url, body, headers)
+    return Parcel(url, body, headers)
 
 
 class WebhookTransport:

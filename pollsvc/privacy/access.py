@@ -21,6 +21,7 @@ from pollsvc.consent.models import (
 from pollsvc.corrections.models import Correction
 from pollsvc.outbox.hooks import host_of
 from pollsvc.outbox.models import OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
+from pollsvc.privacy.comments import describe_bans, describe_comments
 
 #: Why no vote is among it.
 BALLOTS = (
@@ -38,6 +39,9 @@ def describe_person(session: Session, email_hash: bytes, now: datetime) -> dict[
     corrections = session.scalars(
         select(Correction).where(Correction.email_hash == email_hash).order_by(Correction.id)
     ).all()
+    comments = describe_comments(session, email_hash)
+    subjects = [f"correction:{each.id}" for each in corrections]
+    subjects += [f"comment:{each['id']}" for each in comments]
     suppression = session.get(Suppression, email_hash)
     return {
         "generated_at": now.isoformat(),
@@ -46,7 +50,9 @@ def describe_person(session: Session, email_hash: bytes, now: datetime) -> dict[
         "recipients": _recipients(session, subscriber) if subscriber else [],
         "sign_ups": _sign_ups(session, email_hash),
         "corrections": [_correction(each) for each in corrections],
-        "mails": _mails(session, subscriber, [each.id for each in corrections]),
+        "comments": comments,
+        "comment_bans": describe_bans(session, email_hash),
+        "mails": _mails(session, subscriber, subjects),
         "suppression": {"reason": suppression.reason, "since": suppression.since.isoformat()}
         if suppression
         else None,
@@ -170,11 +176,10 @@ def _correction(correction: Correction) -> dict[str, Any]:
     }
 
 
-def _mails(session: Session, subscriber: Subscriber | None, corrections: list[Any]) -> list[dict[str, Any]]:
+def _mails(session: Session, subscriber: Subscriber | None, subjects: list[str]) -> list[dict[str, Any]]:
     """What was sent, or waits to be: mails, and events that the publisher's systems are told of."""
-    subjects = [f"correction:{each}" for each in corrections]
     if subscriber:
-        subjects.append(f"subscriber:{subscriber.id}")
+        subjects = [*subjects, f"subscriber:{subscriber.id}"]
     messages = session.scalars(
         select(OutboxMessage).where(OutboxMessage.subject.in_(subjects)).order_by(OutboxMessage.id)
     ).all()

@@ -27,13 +27,19 @@ _SETTLED = 2 * LEASE
 _HALF_A_MAIL_AFTER = timedelta(hours=1)
 #: Milliseconds that votes may wait for a checkpoint; it is tried again.
 _CHECKPOINT_PATIENCE = 200
-#: What erasing deletes from.
+#: What erasing deletes from, or empties.
 TABLES = (
     "subscriber",
     "consent",
     "sign_up",
     "confirmation",
     "correction",
+    "comment",
+    "comment_revision",
+    "comment_verdict",
+    "comment_change",
+    "comment_report",
+    "ban",
     "outbox_message",
     "outbox_attempt",
     "outbox_event",

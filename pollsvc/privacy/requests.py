@@ -11,7 +11,8 @@ from enum import StrEnum
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.models import Site
+from pollsvc.articles.models import Article, Site
+from pollsvc.comments.models import Comment
 from pollsvc.consent.addresses import lock_address, permit_mail, when_permitted
 from pollsvc.consent.links import DATA_WITHIN, Links
 from pollsvc.consent.models import Consent, Reason, Subscriber, Suppression
@@ -44,7 +45,7 @@ class _Mailbox:
     subject: str
     site: Site
     locale: str
-    #: The newest consent, to be left by the mail; None for who only sent a correction.
+    #: The newest consent, to be left by the mail; None for who only sent a correction or a comment.
     consent_id: uuid.UUID | None = None
 
 
@@ -135,7 +136,7 @@ def _decide(session: Session, links: Links, request: DataRequest, now: datetime)
 
 
 def _mailboxes(session: Session, email_hash: bytes) -> Iterator[_Mailbox]:
-    """Where an address is known from: its consents, its corrections. As it is stored, not as typed."""
+    """Where an address is known from: its consents, its corrections, its comments. As it is stored, not as typed."""
     consent = session.scalar(
         select(Consent)
         .join(Subscriber, Subscriber.id == Consent.subscriber_id)
@@ -153,3 +154,13 @@ def _mailboxes(session: Session, email_hash: bytes) -> Iterator[_Mailbox]:
     if correction:
         site = correction.article.site
         yield _Mailbox(correction.email, f"correction:{correction.id}", site, site.locale)
+    # Of an account there is none to mail to: the publisher's login has it.
+    comment = session.scalar(
+        select(Comment)
+        .where(Comment.email_hash == email_hash, ~Comment.is_account)
+        .order_by(Comment.id.desc())
+        .limit(1)
+    )
+    if comment:
+        site = session.get_one(Article, comment.article_id).site
+        yield _Mailbox(comment.email, f"comment:{comment.id}", site, site.locale)

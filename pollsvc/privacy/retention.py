@@ -10,6 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from pollsvc.comments.forgetting import ended_bans, forget_taken_away, taken_away
+from pollsvc.comments.models import Comment
+from pollsvc.comments.policy_models import Ban
 from pollsvc.config import Settings
 from pollsvc.consent.addresses import lock_address, lock_addresses
 from pollsvc.consent.expiry import unconfirmed_since
@@ -110,6 +113,28 @@ def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
             step=20,
         ),
         Heeded(
+            "what readers wrote in comments",
+            "removed, rejected or marked as spam",
+            timedelta(days=settings.retain_comment_days),
+            taken_away(),
+            _forget_comments,
+            step=20,
+        ),
+        Heeded(
+            "bans of writers",
+            "ended or lifted",
+            timedelta(days=settings.retain_comment_days),
+            ended_bans(Ban.writer_key),
+            _deleting(Ban.id),
+        ),
+        Heeded(
+            "bans of addresses",
+            "ended or lifted",
+            _DAY,
+            ended_bans(Ban.email_hash),
+            _deleting(Ban.id),
+        ),
+        Heeded(
             "addresses beside their proof",
             "the last consent ended",
             timedelta(days=settings.retain_proof_days),
@@ -145,6 +170,13 @@ def _forget_writers(session: Session, ids: Sequence[uuid.UUID], now: datetime) -
     for correction_id in found:
         files += forget_writer(session, correction_id, now)
     leave_over(session, files, now)
+
+
+def _forget_comments(session: Session, ids: Sequence[uuid.UUID], now: datetime) -> None:
+    # Before the comments, as above.
+    hashes = session.scalars(select(Comment.email_hash).where(Comment.id.in_(ids))).all()
+    lock_addresses(session, [each for each in hashes if each is not None])
+    leave_over(session, forget_taken_away(session, ids, now), now)
 
 
 def _ended_subscribers() -> Select[*tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from pollsvc.comments.forgetting import Choice
 from pollsvc.consent.routes import links
 from pollsvc.consent.service import email_hash
 from pollsvc.db import db
@@ -16,6 +17,7 @@ from pollsvc.privacy.schemas import (
     AddressSchema,
     ChangedSchema,
     ErasureSchema,
+    NewErasureSchema,
     SuppressionSchema,
 )
 from pollsvc.staff.service import record
@@ -30,13 +32,14 @@ blp = JSONBlueprint("privacy", __name__, url_prefix="/v1", description="What is 
 
 
 @blp.post("/privacy/erasures")
-@blp.body(AddressSchema)
+@blp.body(NewErasureSchema)
 @blp.response(200, ErasureSchema)
 @limited("staff")
 @staff("consents:manage")
 def erase_person(body: dict[str, Any]) -> dict[str, Any]:
     """Forget whoever has an address; its keyed hash stays, so that nothing is sent to it. It cannot be undone."""
-    erased = erase(email_hash(keys(), body["email"]), method="staff", actor=actor().reference)
+    hashed, choice = email_hash(keys(), body["email"]), Choice(body["comments"])
+    erased = erase(hashed, method="staff", actor=actor().reference, choice=choice)
     return {"status": "erased", "erased": erased}
 
 
@@ -98,9 +101,9 @@ def release_address(body: dict[str, Any]) -> dict[str, bool]:
     return {"is_suppressed": False, "changed": changed}
 
 
-def erase(hashed: bytes, *, method: str, actor: str) -> service.Erased:
+def erase(hashed: bytes, *, method: str, actor: str, choice: Choice) -> service.Erased:
     """Forget a person now: rows, then files. What is cut in between, the worker does."""
-    erased = service.erase_person(db.writing, hashed, method=method, actor=actor, now=now())
+    erased = service.erase_person(db.writing, hashed, method=method, actor=actor, choice=choice, now=now())
     db.writing.commit()
     ring()
     try:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import marshmallow as ma
 
+from pollsvc.comments.forgetting import Choice
+from pollsvc.comments.models import Status
 from pollsvc.consent.models import Mode, Reason
+from pollsvc.privacy.comments import DECIDERS
 from pollsvc.web.fields import Email
 
 REASONS = [reason.value for reason in Reason]
 MODES = [mode.value for mode in Mode]
+STATUSES = [status.value for status in Status]
 
 
 class AddressSchema(ma.Schema):
@@ -17,12 +21,26 @@ class AddressSchema(ma.Schema):
     email = Email(required=True)
 
 
+class NewErasureSchema(AddressSchema):
+    """Whom to forget, and what becomes of their comments."""
+
+    comments = ma.fields.String(
+        load_default=str(Choice.REMOVE_TEXT),
+        validate=ma.validate.OneOf([str(choice) for choice in Choice]),
+        metadata={
+            "description": "`remove_text`: all that they wrote goes. `remove_identity`: what is published stays, under "
+            "nobody's name. Ask them which."
+        },
+    )
+
+
 class ErasedSchema(ma.Schema):
     """How much there was."""
 
     consents = ma.fields.Integer(required=True)
     sign_ups = ma.fields.Integer(required=True)
     corrections = ma.fields.Integer(required=True)
+    comments = ma.fields.Integer(required=True)
 
 
 class ErasureSchema(ma.Schema):
@@ -98,6 +116,53 @@ class KeptCorrectionSchema(ma.Schema):
     decided_at = ma.fields.String(required=True, allow_none=True)
 
 
+class KeptRevisionSchema(ma.Schema):
+    """A text that a comment had."""
+
+    number = ma.fields.Integer(required=True)
+    body = ma.fields.String(required=True, allow_none=True)
+    created_at = ma.fields.String(required=True)
+
+
+class KeptDecisionSchema(ma.Schema):
+    """What was decided about a comment, by whom and why."""
+
+    action = ma.fields.String(required=True)
+    status = ma.fields.String(required=True, metadata={"enum": STATUSES})
+    by = ma.fields.String(
+        required=True,
+        metadata={"enum": list(DECIDERS), "description": "`policy`: the checks alone, without a human."},
+    )
+    reason_code = ma.fields.String(required=True, allow_none=True)
+    occurred_at = ma.fields.String(required=True)
+
+
+class KeptCommentSchema(ma.Schema):
+    """A comment, with every text that it had."""
+
+    id = ma.fields.String(required=True)
+    article_url = ma.fields.String(required=True)
+    parent_id = ma.fields.String(required=True, allow_none=True)
+    name = ma.fields.String(required=True, allow_none=True)
+    email = ma.fields.String(required=True, allow_none=True)
+    is_account = ma.fields.Boolean(required=True)
+    status = ma.fields.String(required=True, metadata={"enum": STATUSES})
+    created_at = ma.fields.String(required=True)
+    edited_at = ma.fields.String(required=True, allow_none=True)
+    revisions = ma.fields.List(ma.fields.Nested(KeptRevisionSchema), required=True)
+    decisions = ma.fields.List(ma.fields.Nested(KeptDecisionSchema), required=True)
+    reports = ma.fields.Integer(required=True, metadata={"description": "How many readers reported it."})
+
+
+class KeptBanSchema(ma.Schema):
+    """Comments under the address are held, or were."""
+
+    reason_code = ma.fields.String(required=True)
+    since = ma.fields.String(required=True)
+    ends_at = ma.fields.String(required=True, allow_none=True)
+    lifted_at = ma.fields.String(required=True, allow_none=True)
+
+
 class KeptMessageSchema(ma.Schema):
     """Something that was sent, or waits to be."""
 
@@ -141,6 +206,8 @@ class AccessSchema(ma.Schema):
     recipients = ma.fields.List(ma.fields.Nested(RecipientSchema), required=True)
     sign_ups = ma.fields.List(ma.fields.Nested(KeptSignUpSchema), required=True)
     corrections = ma.fields.List(ma.fields.Nested(KeptCorrectionSchema), required=True)
+    comments = ma.fields.List(ma.fields.Nested(KeptCommentSchema), required=True)
+    comment_bans = ma.fields.List(ma.fields.Nested(KeptBanSchema), required=True)
     mails = ma.fields.List(ma.fields.Nested(KeptMessageSchema), required=True)
     suppression = ma.fields.Nested(KeptSuppressionSchema, required=True, allow_none=True)
     ballots = ma.fields.String(required=True)

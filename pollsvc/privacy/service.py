@@ -1,5 +1,7 @@
 """Forgetting a person (GDPR Art. 17): everything that an address leads to goes, and its keyed hash stays.
 
+Of comments the person may have what is published stay, under nobody's name.
+
 Ballots are not touched, because nothing leads from an address to one. The events of a consent stay too, as proof
 (Art. 17(3)(b) and (e)): they name a random number that belongs to nobody any more.
 """
@@ -13,6 +15,8 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from pollsvc.comments import forgetting
+from pollsvc.comments.forgetting import Choice
 from pollsvc.consent.addresses import lock_address
 from pollsvc.consent.models import (
     Confirmation,
@@ -42,14 +46,24 @@ class Erased:
     consents: int = 0
     sign_ups: int = 0
     corrections: int = 0
+    comments: int = 0
     message_ids: tuple[str, ...] = ()
 
 
-def erase_person(session: Session, email_hash: bytes, *, method: str, actor: str, now: datetime) -> Erased:
+def erase_person(
+    session: Session,
+    email_hash: bytes,
+    *,
+    method: str,
+    actor: str,
+    now: datetime,
+    choice: Choice = Choice.REMOVE_TEXT,
+) -> Erased:
     """Forget whoever has an address, and send it nothing any more. Doing so again changes nothing.
 
     :param email_hash: the look-up hash of the address.
     :param method: ``staff``, or ``data_page`` where the person did it.
+    :param choice: what becomes of their published comments.
     """
     # Whatever else concerns this address waits here, or has happened already and is found below.
     lock_address(session, email_hash)
@@ -64,14 +78,23 @@ def erase_person(session: Session, email_hash: bytes, *, method: str, actor: str
     corrections = session.scalars(theirs.with_for_update(of=Correction)).all()
     for correction_id in corrections:
         message_ids += forget_writer(session, correction_id, now)
+    # Last: its locks are those that readers wait for.
+    comments, files = forgetting.forget_writer(session, email_hash, choice, now)
+    message_ids += files
     is_new = suppress(session, email_hash, Reason.ERASED, now)
-    if is_new or subscriber_id is not None or sign_ups or requests or corrections:
+    if is_new or subscriber_id is not None or sign_ups or requests or corrections or comments:
         leave_over(session, message_ids, now)
-        detail = {"consents": consents, "sign_ups": sign_ups, "corrections": len(corrections)}
+        detail = {
+            "consents": consents,
+            "sign_ups": sign_ups,
+            "corrections": len(corrections),
+            "comments": comments,
+            "choice": choice,
+        }
         subject = ("subscriber", subscriber_id or "")
         record(session, actor=actor, action="person.erased", subject=subject, now=now, detail=detail)
     session.flush()
-    return Erased(consents, sign_ups, len(corrections), tuple(message_ids))
+    return Erased(consents, sign_ups, len(corrections), comments, tuple(message_ids))
 
 
 def forget_subscriber(

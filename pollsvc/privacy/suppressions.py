@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
+from pollsvc.comments.models import Comment
 from pollsvc.consent.addresses import lock_address
 from pollsvc.consent.handing_over import hand_over
 from pollsvc.consent.links import Links
@@ -68,7 +69,12 @@ def _drop_unsent_mails(session: Session, email_hash: bytes) -> None:
     """Delete what was written to an address and has not left; what was given up too, which could be sent again by hand."""
     people = session.scalars(select(Subscriber.id).where(Subscriber.email_hash == email_hash))
     reports = session.scalars(select(Correction.id).where(Correction.email_hash == email_hash))
-    subjects = [*(f"subscriber:{each}" for each in people), *(f"correction:{each}" for each in reports)]
+    comments = session.scalars(select(Comment.id).where(Comment.email_hash == email_hash))
+    subjects = [
+        *(f"subscriber:{each}" for each in people),
+        *(f"correction:{each}" for each in reports),
+        *(f"comment:{each}" for each in comments),
+    ]
     unsent = delete(OutboxMessage).where(
         OutboxMessage.subject.in_(subjects),
         OutboxMessage.channel == "mail",

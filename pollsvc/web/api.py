@@ -67,8 +67,12 @@ class JSONParser(FlaskParser):
         self.DEFAULT_UNKNOWN_BY_LOCATION = {**self.DEFAULT_UNKNOWN_BY_LOCATION, **refused}
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
-        """Refuse a parameter given twice: a proxy or cache might read the other one."""
-        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        """Refuse a parameter given twice that is no list: a proxy or cache might read the other one."""
+        repeated = [
+            name
+            for name, values in req.args.lists()
+            if len(values) > 1 and not isinstance(schema.fields.get(name), ma.fields.List)
+        ]
         if repeated:
             raise Invalid(INVALID, fields=dict.fromkeys(repeated, "Given more than once."))
         return super().load_querystring(req, schema)

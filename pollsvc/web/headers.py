@@ -95,7 +95,7 @@ def _cors(response: Response) -> None:
     headers["Access-Control-Expose-Headers"] = _EXPOSED
     if request.method == "OPTIONS":
         headers["Access-Control-Allow-Methods"] = headers.get("Allow", "GET, POST")
-        headers["Access-Control-Allow-Headers"] = "Content-Type, X-Voter-Token"
+        headers["Access-Control-Allow-Headers"] = "Content-Type, X-Voter-Token, X-Account-Token"
         headers["Access-Control-Max-Age"] = "600"
 
 

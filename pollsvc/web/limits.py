@@ -88,7 +88,11 @@ class OneTripLimiter(Limiter):
         return kept[callable_name]
 
 
-_KEYS: dict[str, Callable[[], str]] = {"staff": _actor_key, "votes_per_voter": voter_key}
+_KEYS: dict[str, Callable[[], str]] = {
+    "staff": _actor_key,
+    "votes_per_voter": voter_key,
+    "comments_per_voter": voter_key,
+}
 
 
 def limited(*names: str) -> Callable[[View], View]:

@@ -28,6 +28,12 @@ BATCH = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 100),
 )
 SUBMISSIONS = Counter("pollsvc_submissions_total", "Consents and corrections taken in.", ["kind", "suspect"])
+CHECK_VERDICTS = Counter(
+    "pollsvc_check_verdicts_total",
+    "Attempts at a verdict of a check over HTTP, by what came of them.",
+    ["name", "outcome"],
+)
+COMMENTS = Counter("pollsvc_comments_total", "Comments taken in, by where they landed.", ["status"])
 
 # What a table holds is read from it when somebody asks; the newest answer is the one.
 MESSAGES = Gauge(

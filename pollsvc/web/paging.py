@@ -54,21 +54,28 @@ def read_page(
     key: InstrumentedAttribute[Place],
     query: dict[str, Any],
     keys: Keys,
+    *,
+    is_oldest_first: bool = False,
 ) -> Page[Any]:
-    """Read one page, newest first by a key that grows.
+    """Read one page, newest first by a key that grows, or the other way round.
 
     :raises Invalid: if the cursor is none of this list's.
     """
-    purpose = f"cursor {key}"
+    purpose = f"cursor {key} oldest" if is_oldest_first else f"cursor {key}"
     if query["cursor"]:
         try:
-            rows = rows.where(key < _place_of(key, keys.unsign(purpose, query["cursor"])))
+            last = _place_of(key, keys.unsign(purpose, query["cursor"]))
+            rows = rows.where(key > last if is_oldest_first else key < last)
         except (BadToken, ValueError) as error:
             raise one_field("cursor", "Must be a next_cursor of an earlier answer.") from error
-    found = session.scalars(rows.order_by(key.desc()).limit(query["limit"] + 1)).all()
+    ordered = rows.order_by(key if is_oldest_first else key.desc())
+    found = session.scalars(ordered.limit(query["limit"] + 1)).all()
     items = found[: query["limit"]]
-    has_more = len(found) > len(items)
-    return Page(items, keys.sign(purpose, _bytes_of(getattr(items[-1], key.key))) if has_more else None)
+    if len(found) == len(items):
+        return Page(items, None)
+    # A list of the keys alone, or of rows that have one.
+    place = items[-1] if isinstance(items[-1], uuid.UUID) else getattr(items[-1], key.key)
+    return Page(items, keys.sign(purpose, _bytes_of(place)))
 
 
 def _bytes_of(place: uuid.UUID | int) -> bytes:

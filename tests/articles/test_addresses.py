@@ -43,6 +43,9 @@ SAME_ARTICLE = [
     pytest.param("https://news.example/harbour/new-ferry/", id="trailing slash"),
     pytest.param("https://news.example/harbour/new-ferry?utm_source=x&utm_campaign=y", id="utm"),
     pytest.param("https://news.example/harbour/new-ferry?fbclid=IwAR0", id="fbclid"),
+    pytest.param(
+        "https://news.example/harbour/new-ferry?pollsvc_comment=0198f2b0", id="our link to a comment"
+    ),
     pytest.param("https://news.example/harbour/new-ferry?gclid=abc", id="gclid"),
     pytest.param("https://news.example/harbour/new-ferry?GCLID=abc", id="gclid in capitals"),
     pytest.param("https://news.example/harbour/new-ferry/amp", id="AMP suffix"),

@@ -49,7 +49,16 @@ class TestCreateSite:
         made = response.get_json()
         assert response.status_code == 201
         assert {name: made[name] for name in SITE} == SITE
-        assert set(made) == {*SITE, "id", "created_at", "locale", "consent_mode", "has_login_key"}
+        assert set(made) == {
+            *SITE,
+            "id",
+            "created_at",
+            "locale",
+            "consent_mode",
+            "comments",
+            "comments_close_days",
+            "has_login_key",
+        }
 
     def test_links_may_be_left_out(self, staff_client: FlaskClient) -> None:
         made = staff_client.post("/v1/sites", json={"name": "Post", "origins": [ORIGIN]}).get_json()

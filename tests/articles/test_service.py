@@ -92,6 +92,8 @@ class TestCreateSite:
             "standards_url": None,
             "locale": "en",
             "consent_mode": "explicit",
+            "comments": "open",
+            "comments_close_days": None,
             "has_desk_email": True,
             "has_login_key": False,
             "origins": [ORIGIN],

@@ -66,7 +66,7 @@ def measure(
         # Now in this order, now in the opposite one: what else the machine does grows or fades over seconds.
         orders = itertools.cycle((list(runs.items()), list(reversed(runs.items()))))
         for what, run in itertools.chain.from_iterable(itertools.islice(orders, rounds)):
-            figures = _watched(service, found[what], run, seconds)
+            figures = watched(service, found[what], run, seconds)
             click.echo(f"{setup.name}: {what}: {figures.rate:.0f}/s, p99 {figures.p99:.0f} ms", err=True)
         memory = usage.proportional(service.server.process.pid)
         batches = service.counted("pollsvc_vote_batch_ballots_count")
@@ -162,7 +162,7 @@ class Tokens:
         return self._path
 
 
-def _watched(service: Running, found: Measured, run: Callable[[float], Figures], seconds: float) -> Figures:
+def watched(service: Running, found: Measured, run: Callable[[float], Figures], seconds: float) -> Figures:
     """Measure once, with the processor's time that service and database take meanwhile."""
     database = service.postgres.pid if service.postgres else None
     before = usage.processor(service.server.process.pid), usage.processor(database)

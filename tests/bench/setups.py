@@ -85,7 +85,8 @@ def running(setup: Setup, facts: dict[str, str]) -> Iterator[Running]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pollsvc-bench-")))
         given = {PREFIX + name.upper(): key for name, key in fresh_keys().items()}
         # One machine sends everything: the limits are counted as ever, and never reached.
-        given |= {"POLLSVC_LIMIT_VOTES": "1000000000/minute", "PYTHONPATH": str(ROOT)}
+        given |= {f"POLLSVC_LIMIT_{name}": "1000000000/minute" for name in ("VOTES", "COMMENTS")}
+        given["PYTHONPATH"] = str(ROOT)
         metrics_port = free_port()
         given["POLLSVC_METRICS_PORT"] = str(metrics_port)
         postgres = None

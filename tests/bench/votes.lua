@@ -1,5 +1,6 @@
 -- What wrk sends: votes, each with a reader's own token, in keep-alive connections.
--- Arguments: a file with a token a line, the number of wrk's threads. A line may begin with the path of another poll, and a space.
+-- Arguments: a file with a token a line, the number of wrk's threads. A line may begin with the path of another poll, and a space;
+-- or it is the whole body.
 
 local threads = {}
 
@@ -29,6 +30,9 @@ function request()
     -- From here on readers vote again; the caller is told, because that is another measurement.
     is_used_up = true
     place = 1
+  end
+  if tokens[place]:sub(1, 1) == "{" then
+    return wrk.format("POST", nil, headers, tokens[place])
   end
   local path, token = tokens[place]:match("^(%S+) (%S+)$")
   local body = '{"choices":[1],"voter_token":"' .. (token or tokens[place]) .. '"}'

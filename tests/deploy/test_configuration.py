@@ -92,6 +92,7 @@ def sample(rule: str) -> str:
     rule = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule)
     rule = re.sub(r"<int:[^>]*>", "7", rule)
     rule = re.sub(r"<uuid:[^>]*>", str(uuid.uuid4()), rule).replace("<name>", "widget.css")
+    rule = rule.replace("<kind>", "banned").replace("<language>", "en")
     return rule.replace("<token>", "x.y-z_0")
 
 

@@ -1,4 +1,4 @@
-"""A poll on an article, and a reader without scripts in front of it."""
+"""A poll on an article, comments below it, and a reader without scripts in front of it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,12 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from pollsvc.keys import Keys
 from pollsvc.polls.models import Poll
+from tests.embeds.discussions import Newsroom
 from tests.embeds.pages import form_of
-from tests.embeds.visits import OURS, address, new_poll, origin_header
+from tests.embeds.visits import OURS, SITE, address, new_poll, origin_header
+from tests.factories import make_site
 
 
 @pytest.fixture
@@ -34,3 +37,11 @@ def vote(client: FlaskClient, poll: Poll) -> Callable[..., TestResponse]:
         return by.post(form.action, data=form.filled(**fields), headers=origin_header(origin))
 
     return press
+
+
+@pytest.fixture
+def desk(session: Session, staff_client: FlaskClient, keys: Keys) -> Newsroom:
+    """A site whose readers comment, and its newsroom."""
+    make_site(session, origins=[SITE, "https://m.news.example"])
+    session.commit()
+    return Newsroom(staff_client, keys)

@@ -118,13 +118,13 @@ class TestDemoArticle:
 
         assert (answer.status_code, answer.mimetype) == (404, "text/html")
 
-    def test_carries_a_poll_and_a_correction_form(self, client: FlaskClient, demo: Poll) -> None:
+    def test_carries_a_poll_a_correction_form_and_comments(self, client: FlaskClient, demo: Poll) -> None:
         answer = client.get("/")
 
         assert answer.status_code == 200
         assert f'<pollsvc-poll poll="{demo.id}">' in answer.text
         assert QUESTION in answer.text
-        assert "<pollsvc-correction>" in answer.text
+        assert answer.text.index("<pollsvc-correction>") < answer.text.index("<pollsvc-comments>")
         assert f'<link rel="canonical" href="{OURS}/">' in answer.text
         assert faults_of(answer.text) == []
 

@@ -4,11 +4,13 @@ import re
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.consent.models import Mode
+from pollsvc.embeds.snippets import comments_html
 from tests.consent.logins import SECRET
 from tests.embeds.pages import faults_of, form_of
 from tests.embeds.visits import SITE, new_poll
@@ -106,6 +108,37 @@ class TestEmbedHtml:
 
         assert answer.status_code == 303
         assert "Your vote was counted." in client.get(answer.headers["Location"]).text
+
+
+class TestCommentsHtml:
+    @pytest.fixture
+    def html(self, app: Flask, session: Session) -> str:
+        make_site(session)
+        session.commit()
+        with app.test_request_context():
+            return comments_html(ARTICLE_URL, base="https://polls.example")
+
+    def test_is_the_element_with_a_link_and_a_form_inside_and_the_script(self, html: str) -> None:
+        page = "https://polls.example/embed/comments"
+
+        assert html.startswith("<pollsvc-comments>")
+        assert html.endswith('<script async src="https://polls.example/embed.js"></script>')
+        link = f'<a href="{page}?article_url=https%3A%2F%2Fnews.example%2Fharbour%2Fnew-ferry">Read and write comments</a>'
+        assert link in html
+        form = form_of(html)
+        assert (form.action, form.method) == (page, "post")
+        assert faults_of(html) == []
+
+    def test_holds_no_token_for_it_may_be_cached_for_a_year(self, html: str) -> None:
+        assert form_of(html).fields.keys() == {"body", "name", "email", "article_url", "website"}
+
+    def test_comments_when_it_is_posted_from_the_article(self, html: str, client: FlaskClient) -> None:
+        sent = form_of(html).filled(body="It rings.", name="Ada", email="ada@reader.example")
+
+        answer = client.post("/embed/comments", data=sent, headers={"Origin": SITE})
+
+        assert answer.status_code == 303
+        assert "Your comment is waiting" in client.get(answer.headers["Location"]).text
 
 
 class TestTwoSnippets:

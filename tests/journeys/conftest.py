@@ -29,7 +29,8 @@ from tests.processes import wait_until
 
 # A class of readers from one network would soon be at the limits, which are tested elsewhere.
 UNLIMITED = {
-    f"POLLSVC_LIMIT_{name}": "10000/minute" for name in ("CONSENTS", "CORRECTIONS", "VOTES", "VOTERS")
+    f"POLLSVC_LIMIT_{name}": "10000/minute"
+    for name in ("COMMENTS", "COMMENTS_PER_VOTER", "CONSENTS", "CORRECTIONS", "VOTES", "VOTERS")
 }
 
 
@@ -60,6 +61,11 @@ class Article:
     def correction_url(self) -> str:
         """The correction form without scripts."""
         return f"{self.service}/embed/corrections?article_url={quote(self.url)}"
+
+    @property
+    def comments_url(self) -> str:
+        """The comments without scripts."""
+        return f"{self.service}/embed/comments?article_url={quote(self.url)}"
 
     def voters(self) -> int:
         """How many voted."""

@@ -4,8 +4,9 @@ Schemathesis makes the input. Ids, addresses and tokens that exist are put into 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,15 +28,16 @@ from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from sqlalchemy.orm import Session
 
+from pollsvc.comments.policy_models import Ban, HttpCheck, WordList
 from pollsvc.keys import Keys
 from pollsvc.staff.service import create_token
 from tests import factories
 from tests.consent.subscribers import make_consent
-from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_voter_token
+from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_comment, make_voter_token
 from tests.outbox.endpoints import make_endpoint
 from tests.outbox.messages import make_mail
 
-EXAMPLES = 10  # of each call, right and wrong
+EXAMPLES = 7  # of each call, right and wrong
 AS_DOCUMENTED = [
     not_a_server_error,
     status_code_conformance,
@@ -43,7 +45,10 @@ AS_DOCUMENTED = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-LIMITS = ("staff", "voters", "votes", "votes_per_voter", "consents", "corrections")
+LIMITS = (
+    *("staff", "voters", "votes", "votes_per_voter", "consents", "corrections"),
+    *("comments", "comments_per_voter"),
+)
 
 #: Whose bodies are files, of which nobody makes a right one by chance.
 FILES = {"POST /v1/consents/import"}
@@ -77,6 +82,38 @@ def known(session: Session, keys: Keys) -> Known:
     consent = make_consent(session, keys, text, THEN)
     token, _ = create_token(session, name="old", scopes=["admin"], actor="test", now=THEN)
     message = make_mail(session, state={"state": "dead"})
+    at_hand = datetime.now(UTC)
+    shown, edited, withdrawn, decided = (
+        make_comment(
+            session, keys=keys, number=1, is_approved=number == 0, body=f"Let it ring {number}.", now=at_hand
+        )
+        for number in range(4)
+    )
+    ban = Ban(
+        comment_id=shown.id, writer_key=bytes(32), reason_code="spam", created_by="test", created_at=THEN
+    )
+    checks = [
+        HttpCheck(
+            name=f"tone-{number}",
+            url="https://checks.example/",
+            secret="whsec_bm90aGluZw==",
+            timeout=5,
+            is_active=False,
+            version=1,
+            created_at=THEN,
+        )
+        for number in range(3)
+    ]
+    words = WordList(
+        kind="banned",
+        language="en",
+        version=1,
+        words=["bell"],
+        exceptions=[],
+        updated_at=THEN,
+        updated_by="test",
+    )
+    session.add_all([ban, words, *checks])
     session.commit()
     anywhere = {
         "poll_id": polls[0],
@@ -85,6 +122,17 @@ def known(session: Session, keys: Keys) -> Known:
         "token_id": str(token.id),
         "webhook_id": webhooks[0],
         "message_id": message.id,
+        "comment_id": str(shown.id),
+        "ban_id": str(ban.id),
+        "check_id": str(checks[0].id),
+        "kind": "banned",
+        "language": "en",
+        "parent_id": None,
+        "account_token": None,
+        "X-Account-Token": None,
+        "reason_code": None,
+        "name": "Ada",
+        "body": "Let it ring at night as well.",
         "url": "https://hooks.example/",
         "text_id": str(text.id),
         "consent_id": str(consent.id),
@@ -117,6 +165,17 @@ def known(session: Session, keys: Keys) -> Known:
             **dict.fromkeys(("default_checked", "is_required"), False),
         },
         "POST /v1/sites": {"origins": ["https://another.example"]},
+        "PATCH /v1/comments/{comment_id}": {"comment_id": str(edited.id)},
+        "DELETE /v1/comments/{comment_id}": {"comment_id": str(withdrawn.id)},
+        "POST /v1/moderation/comments/{comment_id}/decisions": {"comment_id": str(decided.id)},
+        "POST /v1/moderation/bans": {"reason_code": "spam", "ends_at": None},
+        "POST /v1/moderation/checks": {"name": "tone-9"},
+        "PUT /v1/moderation/lists/{kind}/{language}": {"words": ["bell", "rope"], "exceptions": []},
+        "PATCH /v1/moderation/checks/{check_id}": {"check_id": str(checks[1].id)},
+        "DELETE /v1/moderation/checks/{check_id}": {"check_id": str(checks[2].id)},
+        "GET /v1/moderation/policies/{version}": {"version": 0},
+        "POST /v1/moderation/policies/{version}/simulate": {"version": 0},
+        "POST /v1/moderation/policies/{version}/activate": {"version": 0, "replaces": None},
     }
 
 
@@ -197,5 +256,10 @@ def put_known(case: Case[Any], known: Known, only: ParameterLocation | None = No
         ParameterLocation.BODY: case.body,
     }
     for location, part in parts.items():
-        if only in (None, location) and isinstance(part, dict):
-            part.update({name: values[name] for name in part if name in values})
+        if only in (None, location) and isinstance(part, MutableMapping):
+            found = {name: values[name] for name in part if name in values}
+            part.update(found)
+            for name in [
+                name for name in found if location == ParameterLocation.HEADER and found[name] is None
+            ]:
+                del part[name]

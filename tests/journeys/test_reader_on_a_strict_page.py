@@ -7,6 +7,7 @@ from tests.journeys.conftest import Published
 from tests.journeys.host_page import POLICY
 
 CORRECTION = "<pollsvc-correction></pollsvc-correction>"
+COMMENTS = "<pollsvc-comments></pollsvc-comments>"
 NONCE = "default-src 'none'; script-src 'nonce-r4nd0m'; connect-src {service}; form-action {service}"
 
 
@@ -41,12 +42,15 @@ class TestPolicy:
             ),
         ],
     )
-    def test_is_kept_by_poll_and_correction(self, page: Page, article: Published, policy: str) -> None:
-        embed = article.embed_html.replace("<script ", '<script nonce="r4nd0m" ') + CORRECTION
+    def test_is_kept_by_poll_correction_and_comments(
+        self, page: Page, article: Published, policy: str
+    ) -> None:
+        embed = article.embed_html.replace("<script ", '<script nonce="r4nd0m" ') + CORRECTION + COMMENTS
         article.host.paste(embed, service=article.service, policy=policy)
 
         vote(page, article)
         send_correction(page)
+        expect(page.get_by_role("button", name="Send comment")).to_be_visible()
 
         assert article.voters() == 1
 

@@ -45,11 +45,12 @@ class Received:
 
 @dataclass
 class Receiver:
-    """An endpoint of somebody's. `status` is what it answers, or `answer(received)` decides."""
+    """An endpoint of somebody's. `status` is what it answers, or `answer(received)` decides; `say(received)` is the body."""
 
     url: str = ""
     status: int = 204
     answer: Callable[[Received], int] | None = None
+    say: Callable[[Received], bytes] | None = None
     location: str | None = None
     received: list[Received] = field(default_factory=list)
 
@@ -72,8 +73,10 @@ def receiving() -> Iterator[Receiver]:
             self.send_response(receiver.answer(received) if receiver.answer else receiver.status)
             if receiver.location:
                 self.send_header("Location", receiver.location)
-            self.send_header("Content-Length", "0")
+            said = receiver.say(received) if receiver.say else b""
+            self.send_header("Content-Length", str(len(said)))
             self.end_headers()
+            self.wfile.write(said)
 
         def log_message(self, *args: Any) -> None:
             pass

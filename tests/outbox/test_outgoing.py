@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from pollsvc.outbox.addresses import is_public, read_target
-from pollsvc.outbox.outgoing import AddressRefused, Answer, Found, Outgoing, OutgoingFailed
+from pollsvc.outbox.outgoing import (
+    BROKEN_OFF,
+    TOO_LONG,
+    AddressRefused,
+    Answer,
+    Found,
+    Outgoing,
+    OutgoingFailed,
+)
 from tests.outbox.receiver import certificate, hold, read_request, receiving, serving
 
 HERE = frozenset({"127.0.0.1"})
@@ -330,7 +338,7 @@ class TestTime:
 
         with serving(answer) as port:
             assert post(Outgoing(private_hosts=HERE, total=0.3), f"http://127.0.0.1:{port}/") == Answer(
-                200, b"half"
+                200, b"half", BROKEN_OFF
             )
 
 
@@ -347,7 +355,7 @@ class TestLength:
         with serving(answer) as port:
             answered = post(Outgoing(private_hosts=HERE), f"http://127.0.0.1:{port}/")
 
-        assert answered.status == 200
+        assert (answered.status, answered.cut) == (200, TOO_LONG)
         assert 50_000 < len(answered.body) <= 65_536
 
     @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ PERSONAL = (
     "mail_permit",
     "suppression",
     "correction",
+    "comment",
+    "comment_revision",
+    "comment_verdict",
+    "comment_change",
+    "comment_report",
+    "ban",
+    "check_request",
     "outbox_event",
     "outbox_message",
     "outbox_attempt",
@@ -55,6 +62,10 @@ OF_NOBODY = (
     "audit_entry",
     "installation",
     "webhook_endpoint",
+    "comment_count",
+    "comment_policy",
+    "word_list",
+    "http_check",
 )
 
 Row = dict[str, Any]

@@ -74,7 +74,7 @@ def planted(scene: Scene) -> Scene:
 
 @pytest.fixture
 def fully_planted(planted: Scene) -> Scene:
-    """A reader who has an account too, and was on a list."""
+    """A reader who commented and has an account too, and was on a list."""
     for plant in MORE_PLANTERS:
         plant(planted)
     return planted

@@ -166,6 +166,15 @@ class Scene:
                 for table in TABLES:
                     connection.exec_driver_sql(f"VACUUM FULL {table}")
 
+    def analyze(self) -> None:
+        """What PostgreSQL does by itself now and then: keep values of columns for its planner."""
+        engine = self.session.get_bind().engine
+        self.session.commit()
+        if engine.dialect.name == "postgresql":
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                for table in (each for each in TABLES if each.startswith("comment")):
+                    connection.exec_driver_sql(f"ANALYZE {table}")
+
     def log_size(self) -> int:
         """Bytes of SQLite's write-ahead log."""
         return sum(len(content) for name, content in self._database_files() if name.endswith("-wal"))
@@ -251,6 +260,45 @@ def correct(scene: Scene) -> None:
     assert scene.staff.patch(f"/v1/corrections/{report['id']}", json=note).status_code == 200
 
 
+@dataclass(frozen=True)
+class Commented:
+    """A thread: what the reader said, and what another one answered."""
+
+    published: str
+    reply: str
+    rejected: str
+    voter_token: str
+
+
+def comment(scene: Scene) -> Commented:
+    """One that was edited, approved, reported and answered by others, and one that was rejected; of both, notes."""
+    token, other = (scene.post("/v1/voters", {}, 201)["voter_token"] for _ in range(2))
+
+    def write(voter_token: str, email: str, name: str, body: str, parent_id: str | None = None) -> str:
+        new = {"article_url": ARTICLE_URL, "email": email, "name": name, "body": body, "parent_id": parent_id}
+        return str(scene.post("/v1/comments", {**new, "voter_token": voter_token}, 202)["id"])
+
+    def decide(comment_id: str, action: str, version: int, note: str | None = None) -> None:
+        decision = {"action": action, "version": version, "note": note}
+        scene.post(f"/v1/moderation/comments/{comment_id}/decisions", decision, 200, by=scene.staff)
+
+    name = scene.plant("comment name")
+    published = write(token, scene.email, name, f"I think {scene.plant('comment before')} of the ferry.")
+    edit = {"version": 1, "body": f"Now I think {scene.plant('published comment')} of the ferry."}
+    mine = {"X-Voter-Token": token}
+    assert scene.client.patch(f"/v1/comments/{published}", json=edit, headers=mine).status_code == 202
+    decide(published, "approve", 2, f"Known: {scene.plant('comment note')}.")
+    reply = write(other, "bea@reader.example", "Bea", "I do not think so at all, dear reader.", published)
+    decide(reply, "approve", 1)
+    note = {"reason": "abuse", "note": f"That is {scene.plant('report note')}.", "voter_token": other}
+    scene.post(f"/v1/comments/{published}/reports", note, 202)
+    words = f"{scene.plant('rejected comment')} is what I want to say."
+    rejected = write(token, scene.email, scene.plant("other comment name"), words)
+    decide(rejected, "reject", 1, f"Again {scene.plant('rejection note')}.")
+    scene.work()
+    return Commented(published, reply, rejected, token)
+
+
 def hand_over(scene: Scene) -> None:
     """An event on its way to the publisher: one attempt failed, the next is to come."""
     now = datetime.now(UTC)
@@ -331,13 +379,15 @@ def be_imported(scene: Scene) -> None:
     assert '"imported":1' in answer.text.replace(" ", ""), answer.text
 
 
-PLANTERS: list[Callable[[Scene], None]] = [vote, subscribe, sign_up_twice, correct, hand_over, ask_for_data]
+PLANTERS: list[Callable[[Scene], object]] = [vote, subscribe, sign_up_twice, correct, hand_over, ask_for_data]
 
 
-#: What is left too by who has an account, and whose address was on a list.
-MORE_PLANTERS: list[Callable[[Scene], None]] = [join_by_account, be_imported]
+#: What is left too by who commented, has an account, and whose address was on a list.
+MORE_PLANTERS: list[Callable[[Scene], object]] = [comment, join_by_account, be_imported]
 #: Of what was planted, what is never stored: of a key and an account a hash, and of an address in a link nothing.
 NEVER_STORED = {"withdrawal key", "account", "article query"}
+#: What every reader was shown, and stood in the open.
+PUBLISHED = {"comment name", "published comment"}
 
 
 def subscriber_id(session: Session) -> uuid.UUID:

@@ -32,10 +32,17 @@ from pollsvc.privacy.service import Erased, erase_person
 from pollsvc.staff.models import AuditEntry
 from tests.consent.stored import rows_of, tables_with
 from tests.factories import ACTOR, ARTICLE_URL
-from tests.privacy.scene import NEVER_STORED, Scene, count, subscriber_id
+from tests.privacy.scene import NEVER_STORED, PUBLISHED, Scene, count, subscriber_id
 
 #: What the reader did, and the log tells of.
-LOGGED = {"/v1/consents", "/v1/corrections", "/v1/polls/<uuid:poll_id>/votes", "/data"}
+LOGGED = {
+    "/v1/consents",
+    "/v1/corrections",
+    "/v1/comments",
+    "/v1/comments/<uuid:comment_id>/reports",
+    "/v1/polls/<uuid:poll_id>/votes",
+    "/data",
+}
 GONE = (Subscriber, Consent, SignUp, Confirmation, MailPermit, DataRequest, OutboxMessage, OutboxAttempt)
 
 
@@ -56,7 +63,12 @@ class TestEverything:
         found = fully_planted.found()
 
         assert set(found) == set(fully_planted.words) - NEVER_STORED
-        assert {"subscriber, decrypted", "sign_up, decrypted", "correction, decrypted"} <= found["address"]
+        assert {
+            "subscriber, decrypted",
+            "sign_up, decrypted",
+            "correction, decrypted",
+            "comment, decrypted",
+        } <= found["address"]
         assert any(place.startswith("mail/") for place in found["address"])
         assert found["webhook payload"] >= {"outbox_message, decrypted"}
         assert fully_planted.fragments_left(fully_planted.secrets()) >= 9
@@ -64,6 +76,7 @@ class TestEverything:
     # First, so that what is logged while the reader does all this is searched too.
     def test_is_nowhere_after(self, capfd: pytest.CaptureFixture[str], fully_planted: Scene) -> None:
         scene = fully_planted
+        scene.analyze()
         secrets = scene.secrets()
         results = scene.results()
         events = rows_of(scene.session, "consent_event")
@@ -73,7 +86,8 @@ class TestEverything:
         clear(scene)
         scene.rewrite_tables()
 
-        assert answer == {"status": "erased", "erased": {"consents": 3, "sign_ups": 1, "corrections": 1}}
+        erased = {"consents": 3, "sign_ups": 1, "corrections": 1, "comments": 2}
+        assert answer == {"status": "erased", "erased": erased}
         assert scene.found() == {}
         gone = secrets - scene.secrets()
         assert len(gone) >= 9
@@ -89,12 +103,15 @@ class TestEverything:
         assert verdict.sealed == len(after)
 
     def test_before_its_pages_are_written_anew_is_nowhere_in_the_clear(self, fully_planted: Scene) -> None:
-        """PostgreSQL's pages may still hold what was deleted, as it stood there: encrypted."""
+        """PostgreSQL's pages may still hold what was deleted, as it stood there: encrypted, save what was published."""
         erase(fully_planted)
         clear(fully_planted)
 
-        found = {place for places in fully_planted.found().values() for place in places}
-        assert [place for place in found if not re.fullmatch(r"base/[0-9]+, decrypted", place)] == []
+        found = fully_planted.found()
+        secret = {place for where in found.keys() - PUBLISHED for place in found[where]}
+        assert [place for place in secret if not re.fullmatch(r"base/[0-9]+, decrypted", place)] == []
+        published = {place for where in found.keys() & PUBLISHED for place in found[where]}
+        assert [place for place in published if not re.match(r"base/[0-9]+", place)] == []
 
     def test_what_is_kept_is_the_publisher_s_or_proof(self, fully_planted: Scene) -> None:
         erase(fully_planted)
@@ -183,7 +200,13 @@ class TestTraces:
 
         entry = planted.session.scalars(select(AuditEntry).where(AuditEntry.action == "person.erased")).one()
         assert (entry.object_type, entry.object_id) == ("subscriber", str(was))
-        assert entry.detail == {"consents": 1, "sign_ups": 1, "corrections": 1}
+        assert entry.detail == {
+            "consents": 1,
+            "sign_ups": 1,
+            "corrections": 1,
+            "comments": 0,
+            "choice": "remove_text",
+        }
 
 
 class TestAgain:
@@ -195,7 +218,10 @@ class TestAgain:
 
         answer = erase(planted)
 
-        assert answer == {"status": "erased", "erased": {"consents": 0, "sign_ups": 0, "corrections": 0}}
+        assert answer == {
+            "status": "erased",
+            "erased": {"consents": 0, "sign_ups": 0, "corrections": 0, "comments": 0},
+        }
         planted.session.commit()
         after = {table: rows_of(planted.session, table) for table in before}
         changed = {table for table in before if sorted(before[table]) != sorted(after[table])}
@@ -204,7 +230,10 @@ class TestAgain:
     def test_of_an_address_that_nobody_knows_is_answered_alike(self, scene: Scene) -> None:
         answer = scene.post("/v1/privacy/erasures", {"email": "nobody@reader.example"}, 200, by=scene.staff)
 
-        assert answer == {"status": "erased", "erased": {"consents": 0, "sign_ups": 0, "corrections": 0}}
+        assert answer == {
+            "status": "erased",
+            "erased": {"consents": 0, "sign_ups": 0, "corrections": 0, "comments": 0},
+        }
         assert count(scene.session, Suppression) == [1]
 
     def test_sign_up_sends_nothing(self, planted: Scene) -> None:

@@ -116,7 +116,10 @@ class TestErase:
         page = press(planted, f"{path}/erase")
 
         form = form_of(page.text)
-        assert (form.action, form.fields, form.buttons) == (f"{path}/erase/now", {}, 1)
+        assert (form.action, form.buttons) == (f"{path}/erase/now", 1)
+        # What goes if nothing else is chosen.
+        assert form.fields == {"comments": ["remove_text"]}
+        assert faults_of(page.text) == []
         assert count(planted.session, Subscriber, Suppression) == [1, 0]
 
     def test_forgets_everything(self, planted: Scene) -> None:

@@ -457,9 +457,15 @@ class TestReading:
         }
 
     def test_follows_the_settings(self, scene: Scene) -> None:
-        short = replace(scene.settings, retain_mail_days=1, retain_correction_days=2, retain_proof_days=3)
+        short = replace(
+            scene.settings,
+            retain_mail_days=1,
+            retain_correction_days=2,
+            retain_proof_days=3,
+            retain_comment_days=4,
+        )
 
-        assert {clock.keep for clock in all_clocks(short)} == {DAY, 2 * DAY, 3 * DAY, 7 * DAY}
+        assert {clock.keep for clock in all_clocks(short)} == {DAY, 2 * DAY, 3 * DAY, 4 * DAY, 7 * DAY}
 
 
 class TestReport:

@@ -4,8 +4,6 @@ import base64
 import uuid
 from datetime import timedelta
 
-import pytest
-import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -147,7 +145,3 @@ class TestSealedTables:
 
     def test_are_none_that_refuse_a_change(self) -> None:
         assert {sealed.name for sealed in sealed_tables()} & APPEND_ONLY == set()
-
-    @pytest.mark.parametrize("sealed", list(sealed_tables()), ids=lambda sealed: str(sealed.name))
-    def test_have_a_key_of_one_column(self, sealed: object) -> None:
-        assert isinstance(sealed.key, sa.ColumnClause)  # type: ignore[attr-defined]

@@ -1,10 +1,12 @@
 """Promise 7: no SQL joins a ballot with an address, when readers acted in the same hour. Every way is tried.
 
-Readers vote, sign up and send corrections over HTTP, one right after the other: the n-th ballot stands beside the n-th address.
+Readers vote, sign up, comment and send corrections over HTTP, one right after the other: the n-th ballot stands beside the
+n-th address.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.comments.models import Comment
 from pollsvc.config import Settings
 from pollsvc.consent.models import Consent, SignUp
 from pollsvc.consent.service import email_hash
@@ -76,7 +79,7 @@ class Newspaper:
         self._send(f"/v1/polls/{self.poll.id}/votes", vote, status)
 
     def act(self, reader: int) -> None:
-        """Vote and, right after it, sign up; every other reader also sends a correction, whatever the vote was for.
+        """Vote and, right after it, sign up and comment; every other reader also sends a correction, whatever the vote was for.
 
         Half of them do so by the element, and half by the plain form.
         """
@@ -92,6 +95,9 @@ class Newspaper:
             assert form.status_code == 303, form.text
             # The next reader has a browser of their own.
             self.client.delete_cookie("pollsvc_voter")
+        token = make_voter_token(self._keys, number=reader)
+        comment = {"article_url": ARTICLE_URL, "email": email_of(reader), "voter_token": token}
+        self._send("/v1/comments", comment | {"name": "A Reader", "body": said_by(reader)}, 202)
         if reader % 2:
             correction = {
                 "article_url": ARTICLE_URL,
@@ -134,6 +140,8 @@ class Newspaper:
         known = {hashed.hex(): reader for hashed, reader in hashes.items()}
         for hashed, found in self.session.execute(select(SignUp.email_hash, SignUp.id)):
             known[found.hex] = hashes[hashed]
+        for comment in self.session.scalars(select(Comment)):
+            known[comment.id.hex] = hashes[comment.email_hash or b""]
         for correction in self.session.scalars(select(Correction)):
             known[correction.id.hex] = hashes[correction.email_hash]
         for consent in self.session.scalars(select(Consent)):
@@ -163,10 +171,17 @@ def email_of(reader: int) -> str:
     return f"reader-{reader}@reader.example"
 
 
+def said_by(reader: int) -> str:
+    """Give a text that is like nobody else's."""
+    return sha256(email_of(reader).encode()).hexdigest()
+
+
 @pytest.fixture
 def newspaper(make_app: Callable[..., Flask], settings: Settings, session: Session, keys: Keys) -> Newspaper:
     """A newspaper whose limits let one network do all this."""
-    limits = dict.fromkeys(("limit_votes", "limit_consents", "limit_corrections"), "100000/minute")
+    limits = dict.fromkeys(
+        ("limit_votes", "limit_consents", "limit_corrections", "limit_comments"), "100000/minute"
+    )
     return Newspaper(make_app(**limits), settings, session, keys)
 
 
@@ -224,12 +239,13 @@ class TestNoOrderTells:
         story(newspaper)
         ballots, people = newspaper.ballots(), newspaper.people()
         numbers = newspaper.numbers_of_votes()
-        waiting = (
+        signed_up = (
             ("sign_up",)
             if story is mixed_only
             else ("subscriber", "consent", "consent_event", "confirmation")
         )
-        assert {table: readers_in(people[table]) for table in waiting} == dict.fromkeys(waiting, len(READERS))
+        full = (*signed_up, "comment", "comment_revision", "comment_verdict", "comment_change")
+        assert {table: readers_in(people[table]) for table in full} == dict.fromkeys(full, len(READERS))
 
         best = best_guess(ballots, people)
 
@@ -332,7 +348,7 @@ class TestNothingShared:
         assert clock.microsecond == 0
         assert set(Model.metadata.tables["tally_clock"].columns.keys()) == {"poll_id", "changed_at"}
 
-    @pytest.mark.parametrize("table", ["consent", "consent_event", "correction"])
+    @pytest.mark.parametrize("table", ["consent", "consent_event", "correction", "comment"])
     def test_foreign_keys_lead_from_each_person_to_all_ballots_alike(
         self, newspaper: Newspaper, session: Session, table: str
     ) -> None:

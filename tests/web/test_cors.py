@@ -122,7 +122,9 @@ class TestPreflight:
         assert response.status_code == 200
         assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
         assert "POST" in response.headers["Access-Control-Allow-Methods"]
-        assert response.headers["Access-Control-Allow-Headers"] == "Content-Type, X-Voter-Token"
+        assert (
+            response.headers["Access-Control-Allow-Headers"] == "Content-Type, X-Voter-Token, X-Account-Token"
+        )
         assert int(response.headers["Access-Control-Max-Age"]) > 0
         assert response.headers["Vary"] == "Origin"
 

@@ -90,6 +90,8 @@ class TestDefaults:
             "votes_per_voter": "30/minute",
             "consents": "20/minute",
             "corrections": "20/minute",
+            "comments": "60/minute",
+            "comments_per_voter": "10/minute",
             "links": "600/minute",
         }
 
@@ -97,7 +99,16 @@ class TestDefaults:
         names = {name for view in app.view_functions.values() for name in marked_on(view, "limits") or ()}
 
         assert names <= settings.limits.keys()
-        assert names >= {"staff", "voters", "votes", "votes_per_voter", "consents", "corrections", "links"}
+        assert names >= {
+            "staff",
+            "voters",
+            "votes",
+            "votes_per_voter",
+            "consents",
+            "corrections",
+            "comments",
+            "links",
+        }
 
 
 class TestVotes:

@@ -65,11 +65,11 @@ i { display: block; block-size: 100%; background: var(--a); }
   const keep = (key, value) => { memory[key] = value; try { localStorage[key] = JSON.stringify(value); } catch {} };
 
   // Throws the problem; status 0: no answer came.
-  const call = async (path, body, headers) => {
+  const call = async (path, body, headers, method) => {
     let answer, data;
     try {
       answer = await fetch(base + path, {
-        method: body ? "POST" : "GET", headers: body ? {"Content-Type": "application/json"} : headers,
+        method: method || (body ? "POST" : "GET"), headers: {...headers, ...body && {"Content-Type": "application/json"}},
         body: body && JSON.stringify(body), credentials: "omit", signal: AbortSignal.timeout(3e4),
       });
       data = await answer.json();
@@ -304,12 +304,12 @@ i { display: block; block-size: 100%; background: var(--a); }
     load();
   };
 
-  const kit = window.pollsvc = {h, call, field, send, link, open, articleUrl, base, recall, keep, refuse, mark, report};
   // Loaded where it occurs; undefined where it cannot be had.
   const part = async name => {
     try { await import(`${base}/embed/${name}.js`); } catch {}
     return kit[name];
   };
+  const kit = window.pollsvc = {h, call, voter, field, send, link, open, articleUrl, base, recall, keep, refuse, mark, report, plural, when, part};
   const define = (name, start) => customElements.define("pollsvc-" + name, class extends HTMLElement {
     connectedCallback() {
       this.shadowRoot ? this.pollsvcResume?.() : start(this);
@@ -321,5 +321,5 @@ i { display: block; block-size: 100%; background: var(--a); }
     if (!host.shadowRoot) start?.(host);
   };
   define("poll", host => host.getAttribute("poll") && (host.matches("[mode=frame]") ? startPart("frame-host") : startPoll)(host));
-  define("correction", startPart("correction"));
+  for (const name of ["correction", "comments"]) define(name, startPart(name));
 })();

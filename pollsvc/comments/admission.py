@@ -1,0 +1,150 @@
+"""Whether a comment is taken at all: the article, what it answers, and its writer. The checks come after."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from pollsvc.articles.discussions import comments_of
+from pollsvc.articles.models import Article, Site
+from pollsvc.comments.facts import is_in_force
+from pollsvc.comments.models import Comment, Status
+from pollsvc.comments.policy_models import Ban
+from pollsvc.comments.writers import Writer
+from pollsvc.errors import Conflict, NotAllowed, Unavailable, one_field
+
+
+class CommentsClosed(Conflict):
+    """The article takes no comments any more."""
+
+    code = "comments_closed"
+    detail = "Comments on this article are closed."
+
+
+class CommentsOff(Conflict):
+    """The article has no comments."""
+
+    code = "comments_off"
+    detail = "This article has no comments."
+
+
+class ParentClosed(Conflict):
+    """What was to be answered is not shown any more."""
+
+    code = "parent_closed"
+    detail = "The comment that you answer was taken away, and takes no more replies."
+
+
+class WriterBanned(NotAllowed):
+    """This writer may not comment for now."""
+
+    code = "writer_banned"
+    detail = "You may not comment here for now."
+
+    def __init__(self, ends_at: datetime | None) -> None:
+        detail = f"You may not comment here until {ends_at:%Y-%m-%d %H:%M} UTC." if ends_at else None
+        super().__init__(detail, extra={"ends_at": ends_at})
+
+
+class CommentRaced(Unavailable):
+    """The newsroom changed how comments are taken at the moment in which this one came."""
+
+    code = "comment_raced"
+    detail = (
+        "Something about this article changed at the same moment, and nothing was stored. Send it once more."
+    )
+
+
+class EditWindowOver(Conflict):
+    """A comment is edited soon or not at all: others have read and answered it."""
+
+    code = "edit_window_over"
+    detail = "This comment can no longer be edited."
+
+
+class NotEditable(Conflict):
+    """What the newsroom turned down is not edited."""
+
+    code = "comment_not_editable"
+    detail = "This comment was turned down, and cannot be edited."
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the installation set.
+
+    :param depth: how deep replies nest; 0: none are taken.
+    :param edit_window: how long after it was written a comment can be edited.
+    """
+
+    depth: int
+    edit_window: timedelta
+
+
+def take_comments(site: Site, article: Article | None, now: datetime) -> str:
+    """How the article takes comments: ``open`` or ``premoderated``.
+
+    :raises CommentsClosed, CommentsOff: if it takes none.
+    """
+    mode = comments_of(site, article, now)
+    if mode == "off":
+        raise CommentsOff
+    if mode == "closed":
+        raise CommentsClosed
+    return mode
+
+
+def refuse_banned(session: Session, writer: Writer, now: datetime) -> None:
+    """Turn away whom the newsroom banned.
+
+    :raises WriterBanned: if the writer is one; ``ends_at`` tells until when, None where it has no end.
+    """
+    ends = session.scalars(select(Ban.ends_at).where(Ban.writer_key == writer.key, is_in_force(now))).all()
+    if ends:
+        # Of several the longest holds.
+        raise WriterBanned(None if None in ends else max(filter(None, ends)))
+
+
+def is_stopped(session: Session, comment_id: uuid.UUID, now: datetime) -> bool:
+    """Whether a comment that waited must wait on: its writer was banned meanwhile, or all are read first by now."""
+    seen = session.execute(
+        select(Comment.writer_key, Comment.article_id).where(Comment.id == comment_id)
+    ).one()
+    if session.scalar(select(exists().where(Ban.writer_key == seen.writer_key, is_in_force(now)))):
+        return True
+    article = session.get_one(Article, seen.article_id, populate_existing=True)
+    return comments_of(article.site, article, now) == "premoderated"
+
+
+def find_parent(
+    session: Session,
+    article_id: uuid.UUID | None,
+    parent_id: uuid.UUID | None,
+    rules: Rules,
+    *,
+    for_update: bool = False,
+) -> Comment | None:
+    """What is answered, if anything is.
+
+    :param for_update: whether a reply is to be written: then it stays as it is until the transaction ends.
+    :raises Invalid: if there is no such comment, or the reply would go too deep; the field is ``parent_id``.
+    :raises ParentClosed: if it was taken away.
+    """
+    if parent_id is None:
+        return None
+    wanted = select(Comment).where(Comment.id == parent_id, Comment.article_id == article_id)
+    if for_update:
+        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
+    parent = session.scalar(wanted)
+    # What is held is nobody's but its writer's: that it is there is not told.
+    if parent is None or parent.status == Status.HELD:
+        raise one_field("parent_id", "There is no such comment on this article.")
+    if parent.status != Status.PUBLISHED:
+        raise ParentClosed
+    if parent.depth + 1 > rules.depth:
+        raise one_field("parent_id", f"Replies here go {rules.depth} deep: answer the comment above it.")
+    return parent

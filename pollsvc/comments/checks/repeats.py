@@ -1,0 +1,94 @@
+"""The same text, or nearly the same, sent before by anybody; and the fingerprints that it is found by.
+
+Two texts are as alike as the share of their four-letter pieces that they have in common (Jaccard). What may be alike is
+found by MinHash (Broder 1997, "On the resemblance and containment of documents") in four bands of three: of texts that are
+alike by 0.9, 99 in 100 have a band in common; of unrelated ones one in thousands. So the database looks for equal numbers,
+and only what it finds is read and compared. The pieces go in by a keyed hash: what is stored tells nobody without the key
+whether it is of a text that he guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from dataclasses import dataclass
+
+from pollsvc.comments.checks.check import Opinion, Submission
+
+#: Texts with fewer letters are said by many: "Well said!"
+LEAST_LETTERS = 20
+#: From here on a text is nearly the same as another.
+NEAR = 0.8
+_PIECE = 4
+_BANDS, _ROWS = 4, 3
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a text is found by.
+
+    :param text_hash: 32 bytes: of its letters and digits, whatever their case.
+    :param bands: four numbers below 2³¹.
+    """
+
+    text_hash: bytes
+    bands: tuple[int, ...]
+
+
+def fingerprint_of(body: str, key: bytes) -> Fingerprint | None:
+    """The fingerprint of a text; None where it is too short to tell anything.
+
+    :param key: 32 bytes, of the installation.
+    """
+    letters = _letters_of(body)
+    if len(letters) < LEAST_LETTERS:
+        return None
+    hashes = [
+        int.from_bytes(hashlib.blake2b(piece.encode(), digest_size=8, key=key).digest())
+        for piece in _pieces_of(letters)
+    ]
+    # A number xor a fixed one is another order of the same numbers: each has a least one of its own.
+    least = [min([number ^ mask for number in hashes]) for mask in _MASKS]
+    bands = tuple(
+        zlib.crc32(repr(least[at : at + _ROWS]).encode()) & 0x7FFF_FFFF
+        for at in range(0, _BANDS * _ROWS, _ROWS)
+    )
+    return Fingerprint(hashlib.blake2b(letters.encode(), digest_size=32, key=key).digest(), bands)
+
+
+_MASKS = [
+    int.from_bytes(hashlib.blake2b(bytes([number]), digest_size=8).digest())
+    for number in range(_BANDS * _ROWS)
+]
+
+
+def likeness(left: str, right: str) -> float:
+    """How alike two texts are, from 0 to 1."""
+    one, other = _pieces_of(_letters_of(left)), _pieces_of(_letters_of(right))
+    return len(one & other) / max(len(one | other), 1)
+
+
+def _letters_of(body: str) -> str:
+    return _NO_LETTERS.sub("", body.casefold())
+
+
+def _pieces_of(letters: str) -> set[str]:
+    return {letters[at : at + _PIECE] for at in range(len(letters) - _PIECE + 1)}
+
+
+class Repeats:
+    """How alike the nearest text of the last days is, where it is nearly the same."""
+
+    name = "repeats"
+    version = "1"
+
+    def look(self, submission: Submission) -> Opinion:
+        """1 for the same words, down to 0.8 for nearly the same; 0 where there is none."""
+        if not submission.likenesses:
+            return Opinion(0)
+        nearest = max(submission.likenesses, key=lambda each: each.score)
+        who = "this writer" if nearest.is_own else "somebody else"
+        how = "The same" if nearest.score == 1 else "Nearly the same"
+        return Opinion(nearest.score, f"{how} text came from {who} lately.")

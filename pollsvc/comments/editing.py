@@ -1,0 +1,140 @@
+"""A writer changes their own comment, which is then looked at like a new one."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from pollsvc.articles.models import Article
+from pollsvc.comments.admission import EditWindowOver, NotEditable, Rules, refuse_banned, take_comments
+from pollsvc.comments.judging import Draft, Judge, Judgement, judge, write_revision
+from pollsvc.comments.models import CommentChange, CommentRevision, CommentVerdict, Status
+from pollsvc.comments.service import own_comment
+from pollsvc.comments.status import (
+    Change,
+    CommentRemoved,
+    CommentUnreadable,
+    Shown,
+    Standing,
+    change_status,
+    stale,
+    standing_of,
+)
+from pollsvc.comments.writers import Writer
+
+
+@dataclass(frozen=True)
+class JudgedEdit:
+    """An edit that was looked at, ready to be written.
+
+    :param judgement: None where the text is what it was.
+    """
+
+    seen: Standing
+    name: str
+    judgement: Judgement | None
+
+
+def judge_edit(
+    session: Session,
+    judge_: Judge,
+    comment_id: uuid.UUID,
+    *,
+    writer: Writer,
+    body: str,
+    version: int,
+    rules: Rules,
+    now: datetime,
+) -> JudgedEdit:
+    """Look at an edit with every check, as at a new comment. Reads only.
+
+    :param version: of the comment as its writer saw it.
+    :raises CommentNotFound: if there is none with this id of this writer's.
+    :raises StaleVersion: if it changed since; ``current`` tells to what.
+    :raises CommentRemoved, NotEditable, EditWindowOver: if it cannot be edited (any more).
+    :raises CommentUnreadable: if no key opens the name that it would be shown with.
+    :raises CommentsClosed, CommentsOff, WriterBanned: as for a new one.
+    """
+    comment = own_comment(session, comment_id, writer)
+    seen = standing_of(session, comment_id)
+    if seen.status == Status.REMOVED:
+        raise CommentRemoved
+    if seen.status in (Status.REJECTED, Status.SPAM):
+        raise NotEditable
+    if now > comment.created_at + rules.edit_window:
+        raise EditWindowOver
+    if seen.version != version:
+        raise stale(session, comment_id, is_for_writer=True)
+    article = session.get_one(Article, seen.article_id)
+    mode = take_comments(article.site, article, now)
+    refuse_banned(session, writer, now)
+    name = comment.shown_name or comment.name
+    if name is None:
+        raise CommentUnreadable
+    if body == _text_of(session, seen):
+        return JudgedEdit(seen, name, None)
+    draft = Draft(
+        site=article.site,
+        writer=writer,
+        name=name,
+        email_hash=comment.email_hash,
+        body=body,
+        is_premoderated=mode == "premoderated",
+        is_suspect=_was_suspect(session, comment_id),
+        was_approved=_was_approved(session, comment_id),
+        comment_id=comment_id,
+    )
+    return JudgedEdit(seen, name, judge(session, judge_, draft, now))
+
+
+def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
+    """Write an edit that was looked at: a new revision, which stands where its own judgement leads. The same text changes
+    nothing.
+
+    :raises StaleVersion: if the comment changed meanwhile.
+    """
+    seen, judgement = edit.seen, edit.judgement
+    if judgement is None:
+        return seen
+    number = seen.revision + 1
+    shown = Shown(edit.name, judgement.body, judgement.marked_up.html)
+    change = Change(
+        action="edit",
+        after=judgement.status,
+        actor=judgement.actor,
+        shown=shown,
+        values={"revision": number, "edited_at": now, "submission_key": None, "is_featured": False},
+    )
+    after = change_status(session, seen, change, now)
+    write_revision(session, seen.id, number, judgement, now)
+    return after
+
+
+def _text_of(session: Session, seen: Standing) -> str | None:
+    return session.scalar(
+        select(CommentRevision.body).where(
+            CommentRevision.comment_id == seen.id, CommentRevision.number == seen.revision
+        )
+    )
+
+
+def _was_approved(session: Session, comment_id: uuid.UUID) -> bool:
+    """Whether the newsroom ever published it: then each other text waits for the newsroom, however often it is edited."""
+    approvals = select(CommentChange.version).where(
+        CommentChange.comment_id == comment_id,
+        CommentChange.actor.like("token:%"),
+        CommentChange.after == Status.PUBLISHED,
+    )
+    return bool(session.scalar(select(exists(approvals))))
+
+
+def _was_suspect(session: Session, comment_id: uuid.UUID) -> bool:
+    """Whether the form that it came by rang: a change of its words makes nobody a person."""
+    rung = select(CommentVerdict.revision).where(
+        CommentVerdict.comment_id == comment_id, CommentVerdict.name == "form", CommentVerdict.score > 0
+    )
+    return bool(session.scalar(select(exists(rung))))

@@ -1,0 +1,229 @@
+"""Readers write, edit, take back and report comments here."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from pollsvc.articles.discussions import comments_of
+from pollsvc.articles.models import Article
+from pollsvc.articles.service import ensure_article, locate_article
+from pollsvc.comments.admission import CommentRaced, Rules, find_parent, refuse_banned, take_comments
+from pollsvc.comments.judging import Draft, Judge, Judgement, judge, write_revision
+from pollsvc.comments.models import Comment, CommentReport, Status
+from pollsvc.comments.status import (
+    Change,
+    CommentNotFound,
+    Standing,
+    change_status,
+    log_first,
+    settle_reports,
+    standing_of,
+)
+from pollsvc.comments.writers import Writer
+from pollsvc.consent.service import email_hash
+from pollsvc.db import insert_into
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewComment:
+    """What a reader sends.
+
+    :param email: of accounts the one that their login has, if any: its keyed hash is kept, and it is not.
+    """
+
+    article_url: str
+    parent_id: uuid.UUID | None
+    writer: Writer
+    name: str
+    email: str | None
+    body: str
+    is_suspect: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A comment that was looked at, ready to be written."""
+
+    new: NewComment
+    url: str
+    email_hash: bytes | None
+    mode: str
+    judgement: Judgement
+
+
+def judge_comment(session: Session, judge_: Judge, new: NewComment, rules: Rules, now: datetime) -> Judged:
+    """Look at a comment with every check. Reads only, so that nothing waits for it.
+
+    :raises Invalid: if no site owns the article, or the place of the reply is none.
+    :raises CommentsClosed, CommentsOff, ParentClosed: if the article, or what is answered, takes none.
+    :raises WriterBanned: if the writer may not.
+    """
+    site, url = locate_article(session, new.article_url)
+    article = session.scalar(select(Article).where(Article.url == url))
+    mode = take_comments(site, article, now)
+    refuse_banned(session, new.writer, now)
+    find_parent(session, article.id if article else None, new.parent_id, rules)
+    hashed = email_hash(judge_.keys, new.email) if new.email else None
+    draft = Draft(
+        site=site,
+        writer=new.writer,
+        name=new.name,
+        email_hash=hashed,
+        body=new.body,
+        is_premoderated=mode == "premoderated",
+        is_suspect=new.is_suspect,
+    )
+    return Judged(new, url, hashed, mode, judge(session, judge_, draft, now))
+
+
+def submit_comment(
+    session: Session, judge_: Judge, judged: Judged, rules: Rules, now: datetime
+) -> tuple[Standing, bool]:
+    """Write a comment that was looked at.
+
+    :returns: how it stands, and whether it is new: the same words by the same writer in the same place are the same
+        comment, so that a request may be sent again.
+    :raises CommentsClosed, CommentsOff, ParentClosed, WriterBanned: if the article, what is answered or the writer was
+        stopped meanwhile.
+    :raises CommentRaced: if it was judged to be published, and all are read first by now.
+    """
+    new, judgement = judged.new, judged.judgement
+    article = ensure_article(session, new.article_url, now, by_reader=True)
+    mode = take_comments(article.site, article, now)
+    refuse_banned(session, new.writer, now)
+    if mode == "premoderated" and judged.mode != mode and judgement.status == Status.PUBLISHED:
+        raise CommentRaced
+    parent = find_parent(session, article.id, new.parent_id, rules, for_update=True)
+    parts = (judged.url.encode(), new.parent_id.bytes if new.parent_id else b"", new.writer.key)
+    key = judge_.keys.digest("comment submission", *parts, new.name.encode(), new.body.encode())
+    ancestors = [*parent.ancestors, str(parent.id)] if parent else []
+    shown = judgement.status == Status.PUBLISHED
+    row = insert_into(session, Comment).values(
+        id=uuid7(),
+        article_id=article.id,
+        parent_id=new.parent_id,
+        below_id=new.parent_id or article.id,
+        ancestors=ancestors,
+        depth=len(ancestors),
+        writer_key=new.writer.key,
+        is_account=new.writer.is_account,
+        name=new.name,
+        email=None if new.writer.is_account else new.email,
+        email_hash=judged.email_hash,
+        status=judgement.status,
+        version=1,
+        revision=1,
+        decided_by=judgement.actor,
+        is_featured=False,
+        shown_name=new.name if shown else None,
+        shown_text=new.body if shown else None,
+        shown_html=judgement.marked_up.html if shown else None,
+        replies=0,
+        open_reports=0,
+        submission_key=key,
+        created_at=now,
+        decided_at=now,
+    )
+    made = None
+    while made is None:
+        # Looked for first: an INSERT that meets the same words waits for whoever changes them, who may wait for the parent's
+        # row, which is ours by now. And again, for what it met may have other words by then.
+        known = session.scalar(select(Comment.id).where(Comment.submission_key == key))
+        if known is not None:
+            return standing_of(session, known), False
+        once = row.on_conflict_do_nothing(index_elements=["submission_key"])
+        made = session.scalar(once.returning(Comment.id))
+    write_revision(session, made, 1, judgement, now)
+    standing = standing_of(session, made)
+    log_first(session, standing, actor=judgement.actor, now=now)
+    return standing, True
+
+
+def withdraw_comment(session: Session, comment_id: uuid.UUID, *, writer: Writer, now: datetime) -> Standing:
+    """A writer takes their own comment back. Once more changes nothing.
+
+    :raises CommentNotFound: if there is none with this id of this writer's.
+    :raises StaleVersion: if it changed at this very moment: the same request may be sent again.
+    """
+    own_comment(session, comment_id, writer)
+    seen = standing_of(session, comment_id)
+    if seen.status == Status.REMOVED:
+        return seen
+    change = Change(
+        action="withdraw",
+        after=Status.REMOVED,
+        actor="writer",
+        values={"submission_key": None, "open_reports": 0},
+    )
+    after = change_status(session, seen, change, now)
+    settle_reports(session, comment_id, now)
+    return after
+
+
+def report_comment(
+    session: Session,
+    comment_id: uuid.UUID,
+    *,
+    reporter: Writer,
+    reason: str,
+    note: str | None,
+    now: datetime,
+) -> bool:
+    """A reader says what is wrong with a comment. Counted once for each reader and revision.
+
+    :returns: whether it is a new one.
+    :raises CommentNotFound: if nothing that readers see has this id.
+    """
+    # Locked, so that a decision meanwhile is before it or after it.
+    row = session.execute(
+        select(Comment.revision, Comment.article_id)
+        .where(Comment.id == comment_id, Comment.status == Status.PUBLISHED)
+        .with_for_update(key_share=True)
+    ).one_or_none()
+    if row is None:
+        raise CommentNotFound
+    article = session.get_one(Article, row.article_id)
+    if comments_of(article.site, article, now) == "off":
+        raise CommentNotFound
+    report = insert_into(session, CommentReport).values(
+        id=uuid7(),
+        comment_id=comment_id,
+        revision=row.revision,
+        reporter_key=reporter.key,
+        reason=reason,
+        note=note,
+        created_at=now,
+    )
+    made = session.scalar(
+        report.on_conflict_do_nothing(index_elements=["comment_id", "revision", "reporter_key"]).returning(
+            CommentReport.id
+        )
+    )
+    if made is None:
+        return False
+    session.execute(
+        update(Comment)
+        .where(Comment.id == comment_id)
+        .values(open_reports=Comment.open_reports + 1)
+        .execution_options(synchronize_session=False)
+    )
+    return True
+
+
+def own_comment(session: Session, comment_id: uuid.UUID, writer: Writer) -> Comment:
+    """A comment of this writer's.
+
+    :raises CommentNotFound: if there is none with this id, or it is somebody else's.
+    """
+    comment = session.scalar(
+        select(Comment).where(Comment.id == comment_id, Comment.writer_key == writer.key)
+    )
+    if comment is None:
+        raise CommentNotFound
+    return comment

@@ -1,0 +1,1 @@
+"""Listed words found in a text, however they are spelled. Pure: neither a database nor a request is known here."""

@@ -1,0 +1,276 @@
+"""What each check says of a submission; that one which fails is told, and that none needs another."""
+
+import math
+from collections.abc import Sequence
+from itertools import count
+
+import pytest
+
+from pollsvc.comments.checks import all_checks
+from pollsvc.comments.checks.check import (
+    Check,
+    Likeness,
+    Opinion,
+    Submission,
+    Verdict,
+    WriterFacts,
+    run_checks,
+)
+from pollsvc.comments.checks.forms import Form
+from pollsvc.comments.checks.links import Links
+from pollsvc.comments.checks.repeats import LEAST_LETTERS, NEAR, Repeats, fingerprint_of, likeness
+from pollsvc.comments.checks.shouting import Shouting
+from pollsvc.comments.checks.standing import (
+    ApprovalTakenBack,
+    BannedAddress,
+    NewCommenter,
+    Premoderation,
+    RecentRejections,
+    Velocity,
+)
+from pollsvc.comments.checks.word_lists import ListedWords
+from pollsvc.comments.checks.words import Words
+from pollsvc.comments.markup import mark_up
+from pollsvc.comments.policies import BUILT_IN
+from pollsvc.comments.words.matching import WordMatcher
+
+KEY = b"k" * 32
+LONG = "The council voted on Tuesday to run the ferry until midnight, and the harbour will pay for all of it."
+
+
+def facts(
+    approved: int = 0, rejected: int = 0, lately: int = 0, *, is_address_banned: bool = False
+) -> WriterFacts:
+    return WriterFacts(approved, rejected, lately, is_address_banned)
+
+
+def submission(body: str = "Well said.", **changes: object) -> Submission:
+    """Give a harmless submission with some facts changed."""
+    defaults: dict[str, object] = {
+        "body": body,
+        "name": "Ada",
+        "links": mark_up(body).links,
+        "is_premoderated": False,
+        "was_approved": False,
+        "is_suspect": False,
+        "writer": facts(approved=5),
+        "own_hosts": frozenset({"news.example"}),
+    }
+    return Submission(**(defaults | changes))  # type: ignore[arg-type]
+
+
+class TestScores:
+    @pytest.mark.parametrize(
+        ("check", "given", "score"),
+        [
+            pytest.param(Premoderation(), {}, 0, id="an open article"),
+            pytest.param(Premoderation(), {"is_premoderated": True}, 1, id="a pre-moderated one"),
+            pytest.param(ApprovalTakenBack(), {}, 0, id="nothing was approved"),
+            pytest.param(ApprovalTakenBack(), {"was_approved": True}, 1, id="an approved text changed"),
+            pytest.param(BannedAddress(), {}, 0, id="an address of nobody banned"),
+            pytest.param(BannedAddress(), {"writer": facts(is_address_banned=True)}, 1, id="a banned address"),
+            pytest.param(NewCommenter(), {"writer": facts()}, 1, id="nothing approved yet"),
+            pytest.param(NewCommenter(), {"writer": facts(approved=1)}, 1 / 2, id="one approved"),
+            pytest.param(NewCommenter(), {"writer": facts(approved=3)}, 1 / 4, id="three approved"),
+            pytest.param(RecentRejections(), {}, 0, id="never rejected"),
+            pytest.param(RecentRejections(), {"writer": facts(rejected=1)}, 1 / 2, id="rejected once"),
+            pytest.param(RecentRejections(), {"writer": facts(rejected=4)}, 4 / 5, id="rejected four times"),
+            pytest.param(Velocity(), {}, 0, id="the first in ten minutes"),
+            pytest.param(Velocity(), {"writer": facts(lately=5)}, 1 / 2, id="the sixth"),
+            pytest.param(Velocity(), {"writer": facts(lately=20)}, 1, id="the twenty-first"),
+            pytest.param(Form(), {}, 0, id="an honest form"),
+            pytest.param(Form(), {"is_suspect": True}, 1, id="a form that rang"),
+            pytest.param(Links(), {}, 0, id="no link"),
+            pytest.param(Links(), {"body": "https://news.example/a"}, 0, id="a link to the paper itself"),
+            pytest.param(Links(), {"body": "https://a.example"}, 1 / 2, id="a link"),
+            pytest.param(Links(), {"body": "[a](http://a.example) https://b.example https://news.example/c"}, 2 / 3,
+                         id="two, and one to the paper"),
+            pytest.param(Links(), {"body": "https://news.example.evil.example/"}, 1 / 2, id="a host that begins alike"),
+            pytest.param(Links(), {"body": "https://news.example@evil.example/"}, 1 / 2, id="a user name like the host"),
+            pytest.param(Repeats(), {}, 0, id="nothing like it"),
+            pytest.param(Repeats(), {"likenesses": [Likeness(0.85, is_own=False), Likeness(0.9, is_own=True)]}, 0.9,
+                         id="nearly the same twice"),
+            pytest.param(Repeats(), {"likenesses": [Likeness(1, is_own=False)]}, 1, id="the same"),
+            pytest.param(Shouting(), {"body": "WELL SAID"}, 0, id="too few letters to tell"),
+            pytest.param(Shouting(), {"body": "NASA and NATO"}, 0, id="abbreviations in a short text"),
+            pytest.param(Shouting(), {"body": "THIS IS A SCANDAL"}, 1, id="capitals alone"),
+            pytest.param(Shouting(), {"body": "to be or not to be"}, 0, id="no capital"),
+            pytest.param(Shouting(), {"body": "سلام عليكم ورحمة"}, 0, id="a script without cases"),
+            pytest.param(Shouting(), {"body": "nooooooooo"}, 1, id="a letter drawn out"),
+            pytest.param(Shouting(), {"body": "really!!!! as if nobody could have known this beforehand"}, 8 / 56,
+                         id="four marks"),
+            pytest.param(Shouting(), {"body": "----- 1000000 ....."}, 0, id="lines and numbers"),
+            pytest.param(Words("banned"), {}, 0, id="no list"),
+        ],
+    )  # fmt: skip
+    def test_follow_what_is_known(self, check: Check, given: dict[str, object], score: float) -> None:
+        assert check.look(submission(**given)).score == pytest.approx(score)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("check", all_checks(), ids=lambda check: check.name)
+    def test_of_a_harmless_comment_lead_nowhere(self, check: Check) -> None:
+        [verdict] = run_checks([check], submission())
+
+        assert verdict.state == "done"
+        assert BUILT_IN.checks[check.name].vote(verdict) is None
+
+    def test_every_check_is_named_once_and_has_a_vote_in_the_built_in_policy(self) -> None:
+        assert [check.name for check in all_checks()] == list(BUILT_IN.checks)
+        assert all(check.version for check in all_checks())
+
+    def test_built_in_policy_rejects_nothing(self) -> None:
+        assert {thresholds.reject for thresholds in BUILT_IN.checks.values()} == {None}
+
+
+class TestSpans:
+    @pytest.mark.parametrize(
+        ("check", "body", "found"),
+        [
+            pytest.param(Links(), "at https://a.example now", ["https://a.example"], id="a link"),
+            pytest.param(Links(), "[x](http://a.example/b)", ["http://a.example/b"], id="behind words"),
+            pytest.param(
+                Shouting(), "This IS QUITE A SCANDAL", ["IS", "QUITE", "SCANDAL"], id="words in capitals"
+            ),
+            pytest.param(Shouting(), "sooooo what!!!!!", ["ooooo", "!!!!!"], id="what is drawn out"),
+        ],
+    )
+    def test_are_the_places_that_it_is_about(self, check: Check, body: str, found: list[str]) -> None:
+        assert [body[start:end] for start, end in check.look(submission(body)).spans] == found
+
+
+class TestWords:
+    LISTS = {  # noqa: RUF012 (read only)
+        "banned": [
+            ListedWords("banned", "en", 7, WordMatcher(["zounds"])),
+            ListedWords("banned", "und", 2, WordMatcher(["casino"])),
+        ]
+    }
+
+    def test_find_tells_entry_list_and_place(self) -> None:
+        opinion = Words("banned").look(submission("what casino, zounds", words=self.LISTS))
+
+        assert (opinion.score, opinion.spans) == (1, [(5, 11), (13, 19)])
+        assert opinion.reason == "On the banned list: “zounds” (en), “casino” (und)."
+        assert opinion.version == "en:7 und:2"
+
+    def test_word_that_marks_part_is_found_as_readers_see_it(self) -> None:
+        opinion = Words("banned").look(
+            submission("ca[](https://a.example)sino and casino", words=self.LISTS, shown="casino and zounds")
+        )
+
+        assert (opinion.score, opinion.spans) == (1, [(32, 38)])
+        assert opinion.reason == "On the banned list: “zounds” (en) as it is shown, “casino” (und)."
+
+    def test_name_is_looked_at_too(self) -> None:
+        opinion = Words("banned").look(submission(name="casino", words=self.LISTS))
+
+        assert (opinion.score, opinion.spans) == (1, [])
+        assert opinion.reason == "On the banned list: “casino” (und) in the name."
+
+    def test_lists_that_found_nothing_are_named_as_well(self) -> None:
+        [verdict] = run_checks([Words("banned")], submission(words=self.LISTS))
+
+        assert (verdict.score, verdict.version) == (0, "1 en:7 und:2")
+
+    def test_lists_of_another_kind_are_left_alone(self) -> None:
+        assert Words("suspect").look(submission("casino", words=self.LISTS)).score == 0
+
+
+class TestLikeness:
+    @pytest.mark.parametrize(
+        ("other", "least", "most"),
+        [
+            pytest.param(LONG, 1, 1, id="the same"),
+            pytest.param(LONG.upper().replace(" ", "  ").replace(",", " –"), 1, 1, id="other cases, spaces and signs"),
+            pytest.param(LONG.replace("Tuesday", "Monday"), NEAR, 0.99, id="a word changed"),
+            pytest.param(LONG + " Good.", NEAR, 0.99, id="a word more"),
+            pytest.param("Nobody asked the people who live there what they think of the noise at night.", 0, 0.2,
+                         id="another text"),
+            pytest.param("", 0, 0, id="nothing"),
+        ],
+    )  # fmt: skip
+    def test_is_the_share_of_common_pieces(self, other: str, least: float, most: float) -> None:
+        assert least <= likeness(LONG, other) <= most
+        assert likeness(LONG, other) == likeness(other, LONG)
+
+    def test_near_texts_share_a_band_and_others_none(self) -> None:
+        mine = fingerprint_of(LONG, KEY)
+        near = fingerprint_of(LONG.replace("Tuesday", "Monday"), KEY)
+        far = fingerprint_of("Nobody asked the people who live there what they think of the noise.", KEY)
+
+        assert mine
+        assert near
+        assert far
+        assert any(one == other for one, other in zip(mine.bands, near.bands, strict=True))
+        assert not any(one == other for one, other in zip(mine.bands, far.bands, strict=True))
+        assert mine.text_hash != near.text_hash
+
+    def test_case_and_space_make_no_other_text(self) -> None:
+        one, other = fingerprint_of(LONG, KEY), fingerprint_of(f"  {LONG.upper()}\n", KEY)
+
+        assert one == other
+
+    def test_tells_nothing_without_the_key(self) -> None:
+        one, other = fingerprint_of(LONG, KEY), fingerprint_of(LONG, b"another" * 4)
+
+        assert one
+        assert other
+        assert one.text_hash != other.text_hash
+        assert not set(one.bands) & set(other.bands)
+
+    def test_bands_fit_the_column(self) -> None:
+        found = fingerprint_of(LONG, KEY)
+
+        assert found
+        assert all(0 <= band < 2**31 for band in found.bands)
+
+    @pytest.mark.parametrize(("letters", "is_told"), [(LEAST_LETTERS - 1, False), (LEAST_LETTERS, True)])
+    def test_short_texts_are_said_by_many(self, letters: int, is_told: bool) -> None:
+        assert (fingerprint_of("- " * 50 + "x" * letters, KEY) is not None) == is_told
+
+
+class Faulty:
+    """A check that does what it should not."""
+
+    version = "3"
+
+    def __init__(self, score: float | None = None) -> None:
+        self._score = score
+        self.name = "faulty"
+
+    def look(self, submission: Submission) -> Opinion:
+        if self._score is None:
+            raise RuntimeError("a word of the text: " + submission.body)
+        return Opinion(self._score)
+
+
+def run(checks: Sequence[Check]) -> list[Verdict]:
+    ticks = count()
+    return run_checks(checks, submission("secret words"), lambda: next(ticks) / 1000)
+
+
+class TestRunChecks:
+    def test_one_that_fails_is_a_verdict_and_holds_up_no_other(self) -> None:
+        faulty, form = run([Faulty(), Form()])
+
+        assert (faulty.state, faulty.score, faulty.reason) == ("failed", 0, "It failed: RuntimeError.")
+        assert (faulty.version, form.state) == ("3", "done")
+
+    def test_score_that_is_no_number_is_a_failure(self) -> None:
+        [verdict] = run([Faulty(math.nan)])
+
+        assert (verdict.state, verdict.score) == ("failed", 0)
+
+    @pytest.mark.parametrize(("given", "kept"), [(-1, 0), (1.5, 1), (math.inf, 1), (0.3, 0.3)])
+    def test_scores_are_from_nought_to_one(self, given: float, kept: float) -> None:
+        [verdict] = run([Faulty(given)])
+
+        assert (verdict.state, verdict.score) == ("done", kept)
+
+    def test_time_is_told_in_milliseconds(self) -> None:
+        assert [verdict.milliseconds for verdict in run([Form(), Links()])] == pytest.approx([1, 1])
+
+    def test_built_in_policy_holds_what_a_check_could_not_see(self) -> None:
+        failed = Verdict("links", "1", "failed", 0, "", [], 0)
+
+        assert BUILT_IN.decide([failed]).outcome == "hold"
+        assert BUILT_IN.decide([failed]).because == ["links"]

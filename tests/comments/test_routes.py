@@ -1,0 +1,452 @@
+"""Comments over HTTP: a reader's way through them, and each refusal with its code and its field."""
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pollsvc.articles.models import Site
+from pollsvc.comments.schemas import LONGEST_BODY, LONGEST_NAME
+from pollsvc.keys import Keys
+from pollsvc.web.forms import issue_form_token
+from tests.comments.evidence import comment_of, counted, held_rows
+from tests.factories import (
+    ARTICLE_URL,
+    ORIGIN,
+    decide_comment,
+    make_article,
+    make_comment,
+    make_site,
+    make_voter_token,
+)
+
+LOGIN_KEY = "a-login-key-of-thirty-two-letters-and-more"
+Send = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def token(keys: Keys) -> str:
+    """The token of reader 1."""
+    return make_voter_token(keys)
+
+
+@pytest.fixture
+def form(keys: Keys, token: str) -> dict[str, Any]:
+    """What reader 1 sends, in a form that was open for a minute."""
+    opened = datetime.now(UTC) - timedelta(minutes=1)
+    return {
+        "article_url": ARTICLE_URL,
+        "name": "Ada",
+        "email": "ada@reader.example",
+        "body": "Well *said*.",
+        "voter_token": token,
+        "form_token": issue_form_token(keys, opened),
+    }
+
+
+def thread(client: FlaskClient, **query: str) -> dict[str, Any]:
+    """Give the thread of the article."""
+    answer = client.get("/v1/comments", query_string={"article_url": ARTICLE_URL, **query})
+    assert answer.status_code == 200, answer.get_json()
+    found: dict[str, Any] = answer.get_json()
+    return found
+
+
+def refused(answer: TestResponse) -> tuple[int, str, list[str]]:
+    """Give status, code and fields of a refusal."""
+    problem: dict[str, Any] = answer.get_json() or {}
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    return answer.status_code, problem["code"], [each["field"] for each in problem.get("errors", [])]
+
+
+@pytest.mark.usefixtures("site")
+class TestSubmit:
+    def test_first_comment_is_held_and_sent_again_is_the_same(
+        self, client: FlaskClient, session: Session, form: dict[str, Any]
+    ) -> None:
+        first, again = (client.post("/v1/comments", json=form) for _ in range(2))
+
+        assert first.status_code == again.status_code == 202
+        assert set(first.get_json()) == {"id", "status", "version"}
+        assert first.get_json() == again.get_json()
+        assert (first.get_json()["status"], first.get_json()["version"]) == ("held", 1)
+        assert counted(session) == {"held": 1}
+        assert thread(client)["items"] == []
+
+    def test_trusted_reader_is_published_at_once(
+        self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        make_comment(session, keys=keys, is_approved=True)
+        session.commit()
+
+        first, again = (client.post("/v1/comments", json=form) for _ in range(2))
+
+        assert (first.status_code, again.status_code) == (201, 200)
+        assert first.get_json() == again.get_json()
+        assert thread(client)["total"] == 2
+        assert thread(client)["items"][0]["html"] == "<p>Well <em>said</em>.</p>"
+
+    @pytest.mark.parametrize(
+        ("changes", "fields"),
+        [
+            ({"body": ""}, ["body"]),
+            ({"body": "\u200b\u2060 \u2800"}, ["body"]),
+            ({"body": "*"}, ["body"]),
+            ({"body": "```\n```"}, ["body"]),
+            ({"body": "[](https://a.example)"}, ["body"]),
+            ({"body": "x" * (LONGEST_BODY + 1)}, ["body"]),
+            ({"body": "a\x00b"}, ["body"]),
+            ({"body": "a\x1bb"}, ["body"]),
+            ({"body": "a\u202eb"}, ["body"]),
+            ({"body": 7}, ["body"]),
+            ({"name": " "}, ["name"]),
+            ({"name": "\u2066\u2069"}, ["name"]),
+            ({"name": "a\nb"}, ["name"]),
+            ({"name": "a\u202db"}, ["name"]),
+            ({"name": "x" * (LONGEST_NAME + 1)}, ["name"]),
+            ({"name": None, "email": None}, ["email", "name"]),
+            ({"email": "nobody"}, ["email"]),
+            ({"email": f"{'x' * 300}@reader.example"}, ["email"]),
+            ({"article_url": "https://elsewhere.example/a"}, ["article_url"]),
+            ({"article_url": "javascript:alert(1)"}, ["article_url"]),
+            ({"parent_id": "1"}, ["parent_id"]),
+            ({"parent_id": str(uuid.UUID(int=7))}, ["parent_id"]),
+            ({"status": "published"}, ["status"]),
+        ],
+        ids=lambda value: ascii(value)[:40] if isinstance(value, dict) else "",
+    )
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_bad_input_is_named_and_not_stored(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], changes: dict[str, Any], fields: list[str]
+    ) -> None:  # fmt: skip
+        before = held_rows(session)
+
+        status, _, found = refused(client.post("/v1/comments", json=form | changes))
+
+        assert (status, sorted(found)) == (422, fields)
+        assert held_rows(session) == before
+
+    def test_names_and_bodies_survive_what_the_contract_admits(
+        self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        make_comment(session, keys=keys, is_approved=True)
+        session.commit()
+        name, body = (
+            "O’Brien <b>&amp; \u2067שלום\u2069 👩‍💻",
+            "می‌خواهم \u2066x\u2069\u200f &#8238; </p><script>alert(1)</script>\ta",
+        )
+
+        answer = client.post("/v1/comments", json=form | {"name": name, "body": body})
+
+        [shown, _] = thread(client)["items"]
+        assert answer.status_code == 201
+        assert (shown["name"], shown["body"]) == (name, body)
+        assert "<script" not in shown["html"]
+        assert "&amp;#8238;" in shown["html"]
+
+    @pytest.mark.parametrize(
+        ("mode", "code"), [("closed", "comments_closed"), ("off", "comments_off")], ids=["closed", "off"]
+    )
+    def test_article_that_takes_none_refuses(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], mode: str, code: str
+    ) -> None:
+        make_article(session).comments = mode
+        session.commit()
+
+        assert refused(client.post("/v1/comments", json=form))[:2] == (409, code)
+        assert thread(client)["comments"] == mode
+
+    def test_what_was_taken_away_takes_no_reply(
+        self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        gone = decide_comment(session, make_comment(session, keys=keys), "reject")
+        elsewhere = make_comment(session, keys=keys, article_url=f"{ORIGIN}/other", is_approved=True)
+        session.commit()
+
+        answers = [
+            client.post("/v1/comments", json=form | {"parent_id": str(each.id)}) for each in (gone, elsewhere)
+        ]
+
+        assert [refused(each) for each in answers] == [
+            (409, "parent_closed", []),
+            (422, "invalid", ["parent_id"]),
+        ]
+
+    def test_replies_end_at_the_depth_that_was_set(
+        self, make_app: Callable[..., Flask], session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        client = make_app(comment_depth=0).test_client()
+        top = make_comment(session, keys=keys, is_approved=True)
+        session.commit()
+
+        answer = client.post("/v1/comments", json=form | {"parent_id": str(top.id)})
+
+        assert refused(answer) == (422, "invalid", ["parent_id"])
+
+    @pytest.mark.parametrize(("given", "code"), [(None, "voter_token_missing"), ("x", "voter_token_invalid")])
+    def test_nobody_writes_without_a_token(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], given: str | None, code: str
+    ) -> None:  # fmt: skip
+        assert refused(client.post("/v1/comments", json=form | {"voter_token": given}))[:2] == (401, code)
+
+    def test_honeypot_and_missing_form_token_never_refuse(
+        self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        make_comment(session, keys=keys, is_approved=True)
+        session.commit()
+        forms = [form | {"website": "x"}, form | {"form_token": "", "body": "Another word."}]
+
+        answers = [client.post("/v1/comments", json=each) for each in forms]
+
+        assert [(each.status_code, each.get_json()["status"]) for each in answers] == [(202, "held")] * 2
+
+    def test_calls_of_one_reader_are_limited(
+        self, make_app: Callable[..., Flask], form: dict[str, Any]
+    ) -> None:
+        client = make_app(limit_comments_per_voter="2/minute").test_client()
+
+        answers = [client.post("/v1/comments", json=form | {"body": f"Word {n}."}) for n in range(3)]
+
+        assert [each.status_code for each in answers] == [202, 202, 429]
+        assert "Retry-After" in answers[-1].headers
+
+
+class TestAccounts:
+    @pytest.fixture
+    def accounts(self, session: Session) -> Site:
+        """A site whose login signs tokens."""
+        site = make_site(session, login_key=LOGIN_KEY)
+        session.commit()
+        return site
+
+    @staticmethod
+    def sign(**claims: object) -> str:
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        return jwt.encode({"sub": "reader-7", "exp": expires, **claims}, LOGIN_KEY, algorithm="HS256")
+
+    def test_write_under_the_name_that_the_login_vouches_for(
+        self, client: FlaskClient, session: Session, accounts: Site, form: dict[str, Any]
+    ) -> None:
+        account = {"account_token": self.sign(name="Ada Lovelace"), "name": "The Editor", "voter_token": None}
+
+        answer = client.post("/v1/comments", json=form | account)
+
+        stored = comment_of(session, uuid.UUID(answer.get_json()["id"]))
+        assert (stored.name, stored.email, stored.is_account) == ("Ada Lovelace", None, True)
+        header = {"X-Account-Token": self.sign()}
+        mine = client.get("/v1/comments/mine", query_string={"article_url": ARTICLE_URL}, headers=header)
+        assert [each["id"] for each in mine.get_json()["items"]] == [answer.get_json()["id"]]
+        assert refused(client.get("/v1/comments/mine", headers=header)) == (422, "invalid", ["article_url"])
+
+    @pytest.mark.parametrize("name", [None, 7, "", "\u202e", "a\x00b", "x" * 101, "\ud800"], ids=ascii)
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_names_unfit_to_be_shown_are_typed(
+        self, client: FlaskClient, session: Session, accounts: Site, form: dict[str, Any], name: object
+    ) -> None:
+        account = {"account_token": self.sign(name=name), "voter_token": None}
+
+        answer = client.post("/v1/comments", json=form | account)
+        nameless = client.post("/v1/comments", json=form | account | {"name": None})
+
+        assert answer.status_code == 202
+        assert comment_of(session, uuid.UUID(answer.get_json()["id"])).name == "Ada"
+        assert refused(nameless) == (422, "invalid", ["name"])
+
+    def test_token_of_another_login_is_refused(
+        self, client: FlaskClient, accounts: Site, form: dict[str, Any]
+    ) -> None:
+        forged = jwt.encode(
+            {"sub": "x", "exp": 9e9}, "another-key-of-thirty-two-letters-and-more", algorithm="HS256"
+        )
+
+        answer = client.post("/v1/comments", json=form | {"account_token": forged})
+
+        assert refused(answer) == (422, "invalid", ["account_token"])
+
+
+@pytest.mark.usefixtures("site")
+class TestThread:
+    def test_is_read_page_by_page_and_is_nobodys(
+        self, client: FlaskClient, session: Session, keys: Keys
+    ) -> None:
+        made = [make_comment(session, keys=keys, number=number, is_approved=True) for number in range(3)]
+        session.commit()
+
+        first = thread(client, limit="2")
+        second = thread(client, limit="2", cursor=first["next_cursor"])
+
+        ids = [each["id"] for each in (*first["items"], *second["items"])]
+        assert ids == [str(each.id) for each in reversed(made)]
+        assert (first["total"], first["comments"], second["next_cursor"]) == (3, "open", None)
+        answer = client.get("/v1/comments", query_string={"article_url": ARTICLE_URL})
+        assert answer.headers["Cache-Control"].startswith("public")
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert client.get(
+            "/v1/comments", query_string={"article_url": ARTICLE_URL}, headers={"If-None-Match": answer.headers["ETag"]}
+        ).status_code == 304  # fmt: skip
+
+    def test_link_to_a_comment_shows_what_it_hangs_below(
+        self, client: FlaskClient, session: Session, keys: Keys
+    ) -> None:
+        top = make_comment(session, keys=keys, is_approved=True)
+        reply = make_comment(session, keys=keys, number=2, parent=top, is_approved=True)
+        held = make_comment(session, keys=keys, number=3)
+        session.commit()
+
+        answer = client.get(f"/v1/comments/{reply.id}")
+
+        assert answer.get_json()["article_url"] == ARTICLE_URL
+        assert [each["id"] for each in answer.get_json()["items"]] == [str(top.id), str(reply.id)]
+        for unseen in (held.id, uuid.uuid4()):
+            assert refused(client.get(f"/v1/comments/{unseen}"))[:2] == (404, "comment_not_found")
+
+    def test_of_an_article_whose_comments_are_off_is_empty(
+        self, client: FlaskClient, session: Session, keys: Keys
+    ) -> None:
+        made = make_comment(session, keys=keys, is_approved=True)
+        make_article(session).comments = "off"
+        session.commit()
+
+        counts = client.get("/v1/comments/counts", query_string={"article_url": ARTICLE_URL})
+
+        assert thread(client) == {
+            "article_url": ARTICLE_URL,
+            "items": [],
+            "next_cursor": None,
+            "comments": "off",
+            "total": 0,
+            "reply_depth": 4,
+        }
+        assert counts.get_json()["items"] == [{"article_url": ARTICLE_URL, "total": 0}]
+        assert client.get(f"/v1/comments/{made.id}").status_code == 404
+
+    def test_counts_of_many_articles_come_in_the_order_asked_for(
+        self, client: FlaskClient, session: Session, keys: Keys
+    ) -> None:
+        make_comment(session, keys=keys, is_approved=True)
+        session.commit()
+        asked = [f"{ORIGIN}/other", f"{ARTICLE_URL}?utm_source=x"]
+
+        answer = client.get("/v1/comments/counts", query_string=[("article_url", each) for each in asked])
+
+        assert answer.get_json()["items"] == [
+            {"article_url": each, "total": n} for each, n in zip(asked, (0, 1), strict=True)
+        ]
+        assert answer.headers["Cache-Control"].startswith("public")
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ({"order": "best"}, "order"),
+            ({"cursor": "x"}, "cursor"),
+            ({"parent_id": "x"}, "parent_id"),
+            ({"limit": "0"}, "limit"),
+            ({"article_url": "https://elsewhere.example/a"}, "article_url"),
+            ({"sort": "x"}, "sort"),
+        ],
+    )
+    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+    def test_bad_questions_are_named(
+        self, client: FlaskClient, session: Session, query: dict[str, str], field: str
+    ) -> None:
+        make_article(session)
+        session.commit()
+
+        answer = client.get("/v1/comments", query_string={"article_url": ARTICLE_URL, **query})
+
+        assert refused(answer) == (422, "invalid", [field])
+
+
+@pytest.mark.usefixtures("site")
+class TestOwn:
+    def test_writer_edits_reads_and_takes_back(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], token: str
+    ) -> None:
+        header = {"X-Voter-Token": token}
+        path = f"/v1/comments/{client.post('/v1/comments', json=form).get_json()['id']}"
+
+        edited = client.patch(path, json={"body": "Better said.", "version": 1}, headers=header)
+        mine = client.get("/v1/comments/mine", headers=header)
+        gone, again = (client.delete(path, headers=header) for _ in range(2))
+
+        assert (edited.status_code, edited.get_json()["version"]) == (202, 2)
+        [item] = mine.get_json()["items"]
+        assert (item["body"], item["status"], item["reason"]["code"]) == ("Better said.", "held", "waiting")
+        assert item["can_edit_until"] is not None
+        assert mine.headers["Cache-Control"] == "private, no-store"
+        assert gone.get_json() == again.get_json() == {"id": item["id"], "status": "removed", "version": 3}
+        assert counted(session) == {"removed": 1}
+
+    def test_refusals(self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]) -> None:
+        mine, other = (
+            {"X-Voter-Token": form["voter_token"]},
+            {"X-Voter-Token": make_voter_token(keys, number=2)},
+        )
+        path = f"/v1/comments/{client.post('/v1/comments', json=form).get_json()['id']}"
+        old = make_comment(session, keys=keys, body="Long ago.")
+        session.commit()
+        edit = {"body": "Better said.", "version": 1}
+        before = held_rows(session)
+
+        answers = [
+            (client.patch(path, json=edit), (401, "voter_token_missing", [])),
+            (client.patch(path, json=edit, headers=other), (404, "comment_not_found", [])),
+            (client.delete(path, headers=other), (404, "comment_not_found", [])),
+            (client.delete(f"/v1/comments/{uuid.uuid4()}", headers=mine), (404, "comment_not_found", [])),
+            (client.patch(path, json=edit | {"version": 7}, headers=mine), (409, "stale_version", [])),
+            (client.patch(path, json=edit | {"body": "*"}, headers=mine), (422, "invalid", ["body"])),
+            (client.patch(path, json=edit | {"version": True}, headers=mine), (422, "invalid", ["version"])),
+            (client.patch(f"/v1/comments/{old.id}", json=edit, headers=mine), (409, "edit_window_over", [])),
+            (client.get("/v1/comments/mine"), (401, "voter_token_missing", [])),
+            (client.get("/v1/comments/mine?cursor=x", headers=mine), (422, "invalid", ["cursor"])),
+        ]
+
+        assert [refused(answer) for answer, _ in answers] == [expected for _, expected in answers]
+        assert answers[4][0].get_json()["current"] == {
+            "status": "held",
+            "version": 1,
+            "decided_by": "policy:0",
+        }
+        assert held_rows(session) == before
+
+
+@pytest.mark.usefixtures("site")
+class TestReport:
+    def test_is_taken_once_and_answered_alike(
+        self, client: FlaskClient, session: Session, keys: Keys, token: str
+    ) -> None:
+        made = make_comment(session, keys=keys, number=2, is_approved=True)
+        session.commit()
+        report = {"reason": "abuse", "note": "Rude.", "voter_token": token}
+
+        answers = [client.post(f"/v1/comments/{made.id}/reports", json=report) for _ in range(2)]
+
+        assert [each.status_code for each in answers] == [202, 202]
+        assert answers[0].get_json() == answers[1].get_json()
+        assert comment_of(session, made.id).open_reports == 1
+        assert counted(session) == {"published": 1}
+
+    def test_refusals(self, client: FlaskClient, session: Session, keys: Keys, token: str) -> None:
+        shown = make_comment(session, keys=keys, number=2, is_approved=True)
+        held = make_comment(session, keys=keys, number=3)
+        session.commit()
+        report = {"reason": "abuse", "voter_token": token}
+
+        def send(comment_id: uuid.UUID, **changes: object) -> tuple[int, str, list[str]]:
+            return refused(client.post(f"/v1/comments/{comment_id}/reports", json=report | changes))
+
+        assert send(held.id) == (404, "comment_not_found", [])
+        assert send(uuid.uuid4()) == (404, "comment_not_found", [])
+        assert send(shown.id, reason="dislike") == (422, "invalid", ["reason"])
+        assert send(shown.id, note="a\u202eb") == (422, "invalid", ["note"])
+        assert send(shown.id, note="x" * 1_001) == (422, "invalid", ["note"])
+        assert send(shown.id, voter_token="x")[:2] == (401, "voter_token_invalid")
+        assert comment_of(session, shown.id).open_reports == 0
