@@ -10,9 +10,8 @@ PYTHON ?= $(firstword $(shell for python in python3 python3.14 python3.13 python
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python; done) python3)
 BIN := .venv/bin
 INPUTS := pyproject.toml constraints.txt
-# Processes of the test suite at once, one more than CI has processors: many tests wait for a process, a server or a page.
-# Each has databases of its own.
-JOBS ?= 3
+# Processes of the test suite at once. Each has databases of its own.
+JOBS ?= 2
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10

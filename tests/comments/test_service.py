@@ -309,6 +309,16 @@ class TestReportComment:
         assert comment_of(session, made.id).open_reports == 2
         assert counted(session) == {"published": 1}
 
+    def test_what_readers_do_not_see_is_not_reported(self, session: Session, keys: Keys, site: Site) -> None:
+        made = make_comment(session, keys=keys, is_approved=True)
+        site.comments = "off"
+        session.flush()
+
+        with pytest.raises(CommentNotFound):
+            report(session, keys, made.id, number=2)
+
+        assert comment_of(session, made.id).open_reports == 0
+
     def test_another_text_is_reported_anew(self, session: Session, keys: Keys, site: Site) -> None:
         made = make_comment(session, keys=keys, is_approved=True)
         report(session, keys, made.id, number=2)
