@@ -184,8 +184,6 @@ class CountsSchema(ma.Schema):
 class OwnQuerySchema(PageQuerySchema):
     """Below which article; all where left out."""
 
-    # Each is rendered anew, and nothing limits how often somebody looks.
-    limit = ma.fields.Integer(load_default=20, validate=ma.validate.Range(1, 20))
     article_url = WebUrl(load_default=None)
 
 
