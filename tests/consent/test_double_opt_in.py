@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
-from pollsvc.consent import tokens
+from pollsvc.consent import service, tokens
 from pollsvc.consent.addresses import MAIL_PAUSE, MAILS_A_DAY
 from pollsvc.consent.models import (
     Confirmation,
@@ -680,6 +680,17 @@ class TestTakingBack:
 
 
 class TestLeaving:
+    @pytest.mark.parametrize("token", ["", "made-up", "a.b-c_0"])
+    def test_a_link_that_nobody_was_sent_ends_nothing(self, newsletter: Newsletter, token: str) -> None:
+        consent = newsletter.activate()
+
+        changed = service.leave(
+            newsletter.session, newsletter.links, token, method="page", now=newsletter.now
+        )
+
+        assert not changed
+        assert newsletter.consent().state == consent.state == "active"
+
     def test_never_expires_and_repeats(self, newsletter: Newsletter) -> None:
         consent = newsletter.activate()
         newsletter.pass_time(3_650 * DAY)

@@ -37,7 +37,7 @@ from tests.factories import ARTICLE_URL, ORIGIN, THEN, make_comment, make_voter_
 from tests.outbox.endpoints import make_endpoint
 from tests.outbox.messages import make_mail
 
-EXAMPLES = 7  # of each call, right and wrong
+EXAMPLES = 10  # of each call, right and wrong
 AS_DOCUMENTED = [
     not_a_server_error,
     status_code_conformance,

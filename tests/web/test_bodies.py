@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from pollsvc.keys import Keys
 from pollsvc.polls.models import Ballot
@@ -194,6 +195,16 @@ class TestLength:
 
         assert response.status_code == 411
         assert read_problem(response)["code"] == "length_required"
+
+    def test_an_upload_of_no_length_is_refused(self, app: Flask, staff_client: FlaskClient) -> None:
+        environ = EnvironBuilder("/v1/consents/import", method="POST", content_type="text/csv").get_environ()
+        environ |= staff_client.environ_base
+        environ.pop("CONTENT_LENGTH", None)
+
+        body, status, _ = run_wsgi_app(app, environ)
+
+        assert status.startswith("411 ")
+        assert b'"length_required"' in b"".join(body)
 
     @pytest.mark.parametrize("length", ["-1", "abc", "1e3", "+5", "0x10", "1_0"])
     def test_that_is_no_number_reads_nothing(self, vote: Callable[..., Any], keys: Keys, length: str) -> None:
