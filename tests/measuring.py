@@ -8,8 +8,8 @@ from coverage import Coverage
 
 HERE = Path(__file__).parent
 #: Whose tests reach the lines of the gate. What starts servers, programs and browsers shows none that these do not.
-MEASURED = {
-    *(
+MEASURED = frozenset(
+    [
         "articles",
         "comments",
         "consent",
@@ -21,8 +21,8 @@ MEASURED = {
         "staff",
         "voters",
         "web",
-    )
-}
+    ]
+)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -162,12 +162,9 @@ def read_question(session: Session, claimed: Claimed, now: datetime) -> Question
         "links": list(mark_up(row.body).links),
         "verdicts": _said_so_far(session, claimed),
     }
-    secrets = [check.secret]
-    if check.previous_secret and check.previous_until and now < check.previous_until:
-        secrets.append(check.previous_secret)
     # The same at each attempt; a check may answer a repetition from its memory.
     name = f"{claimed.comment_id}-{claimed.revision}-{check.name}"
-    parcel = sign(check.url, orjson.dumps(asked).decode(), name, secrets, now)
+    parcel = sign(check.url, orjson.dumps(asked).decode(), name, check.secrets_at(now), now)
     return Question(parcel, check.timeout, str(check.version), row.body, row.name)
 
 

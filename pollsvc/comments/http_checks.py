@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.comments.policy_models import HttpCheck
 from pollsvc.errors import Conflict, NotFound, StaleVersion
-from pollsvc.outbox.hooks import BOTH_SIGN, check_url, host_of, new_secret
+from pollsvc.outbox.hooks import check_url, host_of, new_secret, turn_secret
 from pollsvc.outbox.outgoing import Outgoing
 from pollsvc.staff.service import record
 
@@ -126,12 +126,7 @@ def edit_check(
 def rotate_secret(session: Session, check_id: uuid.UUID, *, actor: str, now: datetime) -> HttpCheck:
     """Give a check a new secret. For a day the former one signs too; what was before that one signs no more."""
     check = get_check(session, check_id, is_locked=True)
-    check.previous_secret = check.secret
-    # One that no key opens signs nothing.
-    check.previous_until = until = now + BOTH_SIGN if check.previous_secret else None
-    check.secret = new_secret()
-    check.version += 1
-    detail = {"previous_until": until.isoformat() if until else None}
+    detail = turn_secret(check, now)
     _note(session, check, "check.secret_rotated", actor=actor, now=now, detail=detail)
     return check
 

@@ -17,8 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pollsvc.db import Encrypted, EncryptedText, Hash, Id, Model
-from pollsvc.outbox.models import UNREADABLE
+from pollsvc.db import Hash, Id, Model
+from pollsvc.outbox.models import SignedFor
 
 
 class WordList(Model):
@@ -91,7 +91,7 @@ class Ban(Model):
     created_at: Mapped[datetime]
 
 
-class HttpCheck(Model):
+class HttpCheck(SignedFor, Model):
     """A check of the publisher's own, asked over HTTP about each revision. Verdicts name it ``http:`` and its name."""
 
     __tablename__ = "http_check"
@@ -104,22 +104,10 @@ class HttpCheck(Model):
     id: Mapped[Id]
     #: Never changed, for policies and verdicts name it.
     name: Mapped[str]
-    #: Encrypted: a path may be a secret.
-    url: Mapped[Encrypted]
-    secret: Mapped[Encrypted]
-    #: During a rotation it signs too, until then.
-    previous_secret: Mapped[str | None] = mapped_column(EncryptedText)
-    previous_until: Mapped[datetime | None]
     #: Seconds for one answer.
     timeout: Mapped[int]
     is_active: Mapped[bool]
-    version: Mapped[int]
     created_at: Mapped[datetime]
-
-    @property
-    def unreadable_because(self) -> str | None:
-        """Why it cannot be asked, though it is switched on."""
-        return None if self.url and self.secret else UNREADABLE
 
 
 class CheckRequest(Model):

@@ -32,7 +32,7 @@ from pollsvc.comments.schemas import (
     WriterHeadersSchema,
 )
 from pollsvc.comments.status import CommentNotFound, Standing
-from pollsvc.comments.threads import Asked, Order, Place, ShownComment
+from pollsvc.comments.threads import Asked, Order, Place
 from pollsvc.comments.writers import Writer, writer_of_account, writer_of_token
 from pollsvc.db import db
 from pollsvc.errors import one_field
@@ -126,7 +126,7 @@ def show_comment(comment_id: uuid.UUID) -> Response:
     article = db.session.get(Article, _article_of(comment_id)) if chain else None
     if article is None or comments_of(article.site, article, now()) == "off":
         raise CommentNotFound
-    public_read(article.url, [_identity(each) for each in chain])
+    public_read(article.url, [vars(each) for each in chain])
     return json_answer({"article_url": article.url, "items": chain})
 
 
@@ -280,15 +280,3 @@ def received(standing: Standing) -> dict[str, Any]:
     # Who is turned down by a machine learns it from their own list, not in the moment: that would train programs.
     status = Status.HELD if standing.status == Status.REJECTED else standing.status
     return {"id": standing.id, "status": status, "version": standing.version}
-
-
-def _identity(comment: ShownComment) -> tuple[object, ...]:
-    return (
-        str(comment.id),
-        comment.status,
-        comment.is_featured,
-        comment.replies,
-        comment.name,
-        comment.html,
-        comment.edited_at,
-    )

@@ -16,7 +16,13 @@ from sqlalchemy.orm import Session
 
 from pollsvc.errors import NotFound, StaleVersion, one_field
 from pollsvc.outbox import fan_out, pausing
-from pollsvc.outbox.models import OutboxEvent, OutboxMessage, WebhookAcknowledgement, WebhookEndpoint
+from pollsvc.outbox.models import (
+    OutboxEvent,
+    OutboxMessage,
+    SignedFor,
+    WebhookAcknowledgement,
+    WebhookEndpoint,
+)
 from pollsvc.outbox.outgoing import AddressRefused, Outgoing
 from pollsvc.staff.service import record
 
@@ -146,12 +152,7 @@ def remove_endpoint(
 def rotate_secret(session: Session, endpoint_id: uuid.UUID, *, actor: str, now: datetime) -> WebhookEndpoint:
     """Give an endpoint a new secret. For a day the former one signs too; what was before that one signs no more."""
     endpoint = get_endpoint(session, endpoint_id, is_locked=True)
-    endpoint.previous_secret = endpoint.secret
-    # One that no key opens signs nothing.
-    endpoint.previous_until = until = now + BOTH_SIGN if endpoint.previous_secret else None
-    endpoint.secret = new_secret()
-    endpoint.version += 1
-    detail = {"previous_until": until.isoformat() if until else None}
+    detail = turn_secret(endpoint, now)
     _note(session, endpoint, "webhook.secret_rotated", actor=actor, now=now, detail=detail)
     return endpoint
 
@@ -195,6 +196,19 @@ def replay_events(
     }
     _note(session, endpoint, "webhook.replayed", actor=actor, now=now, detail=detail)
     return count, next_after
+
+
+def turn_secret(holder: SignedFor, now: datetime) -> dict[str, Any]:
+    """Give whoever is sent signed requests a new secret beside the former one.
+
+    :returns: what the audit log may know of it.
+    """
+    holder.previous_secret = holder.secret
+    # One that no key opens signs nothing.
+    holder.previous_until = until = now + BOTH_SIGN if holder.previous_secret else None
+    holder.secret = new_secret()
+    holder.version += 1
+    return {"previous_until": until.isoformat() if until else None}
 
 
 def new_secret() -> str:

@@ -105,7 +105,32 @@ class OutboxEvent(Model):
     occurred_at: Mapped[datetime]
 
 
-class WebhookEndpoint(Model):
+class SignedFor:
+    """An address that is sent signed requests (Standard Webhooks), and what they are signed with."""
+
+    #: Encrypted: a path may be a secret.
+    url: Mapped[Encrypted]
+    secret: Mapped[Encrypted]
+    #: During a rotation it signs too, until then.
+    previous_secret: Mapped[str | None] = mapped_column(EncryptedText)
+    previous_until: Mapped[datetime | None]
+    version: Mapped[int]
+
+    @property
+    def unreadable_because(self) -> str | None:
+        """Why nothing can be sent there, though it is not switched off."""
+        return None if self.url and self.secret else UNREADABLE
+
+    def secrets_at(self, now: datetime) -> list[str]:
+        """All that sign at a moment; none where no key opens the one that stands."""
+        if self.secret is None:
+            return []
+        if self.previous_secret and self.previous_until and now < self.previous_until:
+            return [self.secret, self.previous_secret]
+        return [self.secret]
+
+
+class WebhookEndpoint(SignedFor, Model):
     """An address of the publisher's that is told of events (Standard Webhooks)."""
 
     __tablename__ = "webhook_endpoint"
@@ -114,28 +139,16 @@ class WebhookEndpoint(Model):
     id: Mapped[Id]
     #: None for the events of every site.
     site_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("site.id"))
-    #: Encrypted: a path may be a secret.
-    url: Mapped[Encrypted]
     description: Mapped[str]
     event_types: Mapped[list[str]]
-    secret: Mapped[Encrypted]
-    #: During a rotation it signs too, until then.
-    previous_secret: Mapped[str | None] = mapped_column(EncryptedText)
-    previous_until: Mapped[datetime | None]
     state: Mapped[str]
     #: Failed attempts in a row, and since when.
     failures: Mapped[int]
     failing_since: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     paused_because: Mapped[str | None]
-    version: Mapped[int]
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
-
-    @property
-    def unreadable_because(self) -> str | None:
-        """Why nothing can be sent there, though it is not paused."""
-        return None if self.url and self.secret else UNREADABLE
 
 
 class WebhookAcknowledgement(Model):

@@ -39,10 +39,7 @@ def pack(endpoint: WebhookEndpoint, event: OutboxEvent, now: datetime) -> Parcel
     """
     if event.data is None or endpoint.url is None or endpoint.secret is None:
         raise DeliveryFailed(UNREADABLE, is_final=event.kind == TEST, is_ours=True)
-    secrets = [endpoint.secret]
-    if endpoint.previous_secret and endpoint.previous_until and now < endpoint.previous_until:
-        secrets.append(endpoint.previous_secret)
-    return sign(endpoint.url, body_of(event), str(event.key), secrets, now)
+    return sign(endpoint.url, body_of(event), str(event.key), endpoint.secrets_at(now), now)
 
 
 def sign(url: str, body: str, name: str, secrets: Sequence[str], now: datetime) -> Parcel:

@@ -121,8 +121,6 @@ class TestVisits:
         assert {code for kind, code in codes if kind != "v1"} <= {200, 404}
         assert dump(session) == before
 
-    # A page knows nothing of its database, and each visit waits until the network is silent.
-    @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
     def test_that_run_scripts_change_nothing(
         self,
         watcher: Watcher,

@@ -145,7 +145,7 @@ class TestKilledWorkers:
                 session.commit()
             running = [start(), start()]
             writing.start()
-            until = time.monotonic() + 10
+            until = time.monotonic() + 14
             while time.monotonic() < until:
                 # Some of them before they have begun, most in the midst of it.
                 time.sleep(random.uniform(0.1, 1.6))
