@@ -11,7 +11,7 @@ PYTHON ?= $(firstword $(shell for python in python3 python3.14 python3.13 python
 BIN := .venv/bin
 INPUTS := pyproject.toml constraints.txt
 # Processes of the test suite at once. Each has databases of its own.
-JOBS ?= 2
+JOBS ?= 3
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -24,7 +24,7 @@ run: .venv/installed-run ## serve the demo article at http://127.0.0.1:8000/ (PO
 
 test: lint ## run every check and every test, on both databases and in a browser where there is one
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report | tail -1
 	$(BIN)/coverage report --fail-under=100 --include='pollsvc/*/service.py,pollsvc/*/tallies.py,pollsvc/*/ballots.py,pollsvc/*/percentages.py,pollsvc/web/*'

@@ -21,6 +21,8 @@ from pollsvc.articles.service import is_known_origin
 from pollsvc.comments import check_routes
 from pollsvc.comments import newsroom as comments_newsroom
 from pollsvc.comments import routes as comments
+from pollsvc.comments.admission import Rules
+from pollsvc.comments.comment_box import CommentBox
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.lookups import ThreadLookups
 from pollsvc.config import Settings
@@ -112,6 +114,14 @@ def create_app(
             stepping_aside=places.stepping_aside if places else nullcontext,
             observe=metrics.BATCH.observe,
         )
+        app.extensions["pollsvc.comment_box"] = CommentBox(
+            app.extensions["pollsvc.judge"],
+            reading=db.engines["reading"],
+            together=db.engines["voting"],
+            alone=db.engines["writing"],
+            rules=Rules.of(settings),
+            clock=app.extensions["pollsvc"].clock,
+        )
         app.extensions["pollsvc.threads"] = ThreadLookups(
             db.engines["looking"],
             app.extensions["pollsvc"].keys,
@@ -177,7 +187,7 @@ def _wire_routes(app: Flask) -> None:
         forms,
         health,
     ):
-        rest.register_blueprint(feature.blp)
+        rest.serve(feature.blp)
     app.register_blueprint(openapi.describe(rest))
     for feature in (embeds, comment_routes, files, pages, data_pages, proof_page):
         app.register_blueprint(feature.blueprint)

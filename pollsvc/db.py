@@ -142,6 +142,7 @@ class Database(SQLAlchemy):
     turns writer half-way is refused there. The engines ``voting``, which writes, and ``looking``, which reads, are for
     what is done most: on PostgreSQL they send each statement as a transaction of its own, which saves two of three
     round trips. They have a small pool of their own, so that neither pages nor the newsroom can keep them waiting.
+    ``reading`` does so in the pool of all.
     """
 
     def open(self, app: Flask, url: str, pool_size: int, keys: Keys) -> None:
@@ -165,6 +166,7 @@ class Database(SQLAlchemy):
             prepare_engine(engine, keys)
             prepare_engine(hot, keys)
             alone: dict[str, Any] = {} if hot.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+            self.engines["reading"] = engine.execution_options(**alone)
             self.engines["writing"] = engine.execution_options(sqlite_write=True)
             self.engines["voting"] = hot.execution_options(sqlite_write=True, **alone)
             self.engines["looking"] = hot.execution_options(**alone)

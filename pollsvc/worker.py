@@ -29,6 +29,7 @@ from pollsvc.db import OUTBOX_CONNECTIONS, engine_options, prepare_engine
 from pollsvc.errands import all_errands, all_outings, all_transports
 from pollsvc.errands.errand import Errand
 from pollsvc.errands.outings import Outings
+from pollsvc.keys import Keys
 from pollsvc.outbox.delivery import DeliveryFailed, Result, claim, count_due, is_due, settle
 from pollsvc.outbox.models import OutboxMessage
 from pollsvc.outbox.places import AT_ONCE, Places
@@ -51,6 +52,13 @@ SETTLE_WITHIN = 60.0
 STINT = 2.0
 
 
+def open_engine(settings: Settings, keys: Keys) -> sa.Engine:
+    """The worker's connections."""
+    engine = sa.create_engine(**engine_options(settings.database_url, OUTBOX_CONNECTIONS))
+    prepare_engine(engine, keys)
+    return engine
+
+
 class Worker:
     """Does what waits in the tables.
 
@@ -59,8 +67,7 @@ class Worker:
 
     def __init__(self, settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._settings, self._now, self._keys = settings, now, settings.keys()
-        self._engine = sa.create_engine(**engine_options(settings.database_url, OUTBOX_CONNECTIONS))
-        prepare_engine(self._engine, self._keys)
+        self._engine = open_engine(settings, self._keys)
         self._writing = self._engine.execution_options(sqlite_write=True)
         self.transports = all_transports(settings, partial(Session, self._engine))
         self._places = Places(self.transports)

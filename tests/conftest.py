@@ -23,7 +23,7 @@ from pollsvc.app import create_app
 from pollsvc.config import Settings
 from pollsvc.db import db
 from pollsvc.keys import Keys
-from tests import chromium
+from tests import chromium, kept_engines
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
 from tests.live_server import LiveServer
@@ -93,6 +93,14 @@ def keys() -> Keys:
     return Settings.from_environ(ENVIRON, Path("/nowhere")).keys()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _engines_of_workers() -> Iterator[None]:
+    """Workers that tests close leave their engines to the next ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        kept_engines.keep(patch)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL cluster for this process of the suite."""
@@ -129,12 +137,16 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: Keys
-) -> SuiteDatabase:
+) -> Iterator[SuiteDatabase]:
     """A migrated database of each kind, made once. Ask for `database_url` or what is above it to have it emptied."""
+    made: SuiteDatabase
     if request.param == "sqlite":
-        return SqliteDatabase(tmp_path_factory.mktemp("sqlite"), keys)
-    # Not an argument: tests on SQLite would start PostgreSQL too.
-    return PostgresDatabase(request.getfixturevalue("postgres"), "suite", keys)
+        made = SqliteDatabase(tmp_path_factory.mktemp("sqlite"), keys)
+    else:
+        # Not an argument: tests on SQLite would start PostgreSQL too.
+        made = PostgresDatabase(request.getfixturevalue("postgres"), "suite", keys)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pollsvc.articles.models import Article, Site
 from pollsvc.comments import editing
 from pollsvc.comments import service as comments
 from pollsvc.comments.admission import Rules
+from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer, writer_of_token
@@ -156,6 +157,20 @@ def make_writer(keys: Keys, *, number: int = 1) -> Writer:
     return writer_of_token(keys, make_voter_token(keys, number=number, now=THEN), THEN)
 
 
+def new_comment(keys: Keys, *, number: int = 1, parent: Standing | None = None, **changes: Any) -> NewComment:
+    """What the reader of this number sends."""
+    defaults: dict[str, Any] = {
+        "article_url": parent.article_url if parent else ARTICLE_URL,
+        "parent_id": parent.id if parent else None,
+        "writer": make_writer(keys, number=number),
+        "name": f"Reader {number}",
+        "email": f"reader-{number}@reader.example",
+        "body": f"Well said, {number}.",
+        "is_suspect": False,
+    }
+    return NewComment(**(defaults | changes))
+
+
 def make_comment(
     session: Session,
     *,
@@ -172,18 +187,10 @@ def make_comment(
 
     The same words of the same reader in the same place are the same comment. `judge` is one with other checks.
     """
-    defaults: dict[str, Any] = {
-        "article_url": parent.article_url if parent else ARTICLE_URL,
-        "parent_id": parent.id if parent else None,
-        "writer": make_writer(keys, number=number),
-        "name": f"Reader {number}",
-        "email": f"reader-{number}@reader.example",
-        "body": f"Well said, {number}.",
-        "is_suspect": False,
-    }
-    new = comments.NewComment(**(defaults | changes))
+    new = new_comment(keys, number=number, parent=parent, **changes)
     judge = judge or Judge(keys)
-    judged = comments.judge_comment(session, judge, new, rules, now)
+    session.flush()
+    judged = comments.judge_comment(session.connection(), judge, new, rules, now)
     standing, _ = comments.submit_comment(session, judge, judged, rules, now)
     return decide_comment(session, standing, now=now) if is_approved else standing
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import Connection, exists, select
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.discussions import comments_of
-from pollsvc.articles.models import Article, Site
+from pollsvc.articles.discussions import ArticleTerms, SiteTerms, comments_of
+from pollsvc.articles.models import Article
 from pollsvc.comments.facts import is_in_force
 from pollsvc.comments.models import Comment, Status
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.writers import Writer
+from pollsvc.config import Settings
 from pollsvc.errors import Conflict, NotAllowed, Unavailable, one_field
 
 
@@ -84,8 +86,13 @@ class Rules:
     depth: int
     edit_window: timedelta
 
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """Those of some settings."""
+        return cls(settings.comment_depth, timedelta(minutes=settings.comment_edit_minutes))
 
-def take_comments(site: Site, article: Article | None, now: datetime) -> str:
+
+def take_comments(site: SiteTerms, article: ArticleTerms | None, now: datetime) -> str:
     """How the article takes comments: ``open`` or ``premoderated``.
 
     :raises CommentsClosed, CommentsOff: if it takes none.
@@ -98,12 +105,13 @@ def take_comments(site: Site, article: Article | None, now: datetime) -> str:
     return mode
 
 
-def refuse_banned(session: Session, writer: Writer, now: datetime) -> None:
+def refuse_banned(connection: Connection, writer: Writer, now: datetime) -> None:
     """Turn away whom the newsroom banned.
 
     :raises WriterBanned: if the writer is one; ``ends_at`` tells until when, None where it has no end.
     """
-    ends = session.scalars(select(Ban.ends_at).where(Ban.writer_key == writer.key, is_in_force(now))).all()
+    holding = select(Ban.ends_at).where(Ban.writer_key == writer.key, is_in_force(now))
+    ends = connection.scalars(holding).all()
     if ends:
         # Of several the longest holds.
         raise WriterBanned(None if None in ends else max(filter(None, ends)))
@@ -121,25 +129,26 @@ def is_stopped(session: Session, comment_id: uuid.UUID, now: datetime) -> bool:
 
 
 def find_parent(
-    session: Session,
+    connection: Connection,
     article_id: uuid.UUID | None,
     parent_id: uuid.UUID | None,
     rules: Rules,
     *,
     for_update: bool = False,
-) -> Comment | None:
-    """What is answered, if anything is.
+) -> Sequence[str]:
+    """The ids of what a comment would hang below, from the top down to what it answers; none at the top.
 
-    :param for_update: whether a reply is to be written: then it stays as it is until the transaction ends.
+    :param for_update: whether a reply is to be written: then what it answers stays as it is until the transaction ends.
     :raises Invalid: if there is no such comment, or the reply would go too deep; the field is ``parent_id``.
     :raises ParentClosed: if it was taken away.
     """
     if parent_id is None:
-        return None
-    wanted = select(Comment).where(Comment.id == parent_id, Comment.article_id == article_id)
+        return ()
+    wanted = select(Comment.status, Comment.depth, Comment.ancestors)
+    wanted = wanted.where(Comment.id == parent_id, Comment.article_id == article_id)
     if for_update:
-        wanted = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
-    parent = session.scalar(wanted)
+        wanted = wanted.with_for_update(key_share=True)
+    parent = connection.execute(wanted).one_or_none()
     # What is held is nobody's but its writer's: that it is there is not told.
     if parent is None or parent.status == Status.HELD:
         raise one_field("parent_id", "There is no such comment on this article.")
@@ -147,4 +156,4 @@ def find_parent(
         raise ParentClosed
     if parent.depth + 1 > rules.depth:
         raise one_field("parent_id", f"Replies here go {rules.depth} deep: answer the comment above it.")
-    return parent
+    return (*parent.ancestors, str(parent_id))

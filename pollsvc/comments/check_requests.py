@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from pollsvc.comments.checks.check import Verdict
 from pollsvc.comments.policies import HTTP
-from pollsvc.comments.policy_models import CheckRequest, HttpCheck
+from pollsvc.comments.policy_models import CheckRequest
 
 #: How long a request is kept from others while one worker asks. Every check is given up long before.
 LEASE = timedelta(minutes=1)
@@ -40,24 +40,16 @@ class Claimed:
     lease: uuid.UUID
 
 
-def unanswered(session: Session) -> Sequence[Verdict]:
-    """The verdicts of a new revision that are to be asked for: one of each check over HTTP that is switched on."""
-    active = (
-        select(HttpCheck.name, HttpCheck.version)
-        .where(HttpCheck.is_active.is_(True))
-        .order_by(HttpCheck.name)
-    )
+def unanswered(asked: Sequence[tuple[str, str]]) -> Sequence[Verdict]:
+    """The verdicts of a new revision that are to be asked for: of these checks, by name and version."""
+    return [Verdict(HTTP + name, version, "pending", 0, NOT_YET, (), 0) for name, version in asked]
+
+
+def request_rows(
+    comment_id: uuid.UUID, revision: int, verdicts: Sequence[Verdict], now: datetime
+) -> list[dict[str, Any]]:
+    """What has a revision's pending verdicts asked for."""
     return [
-        Verdict(HTTP + name, str(version), "pending", 0, NOT_YET, (), 0)
-        for name, version in session.execute(active)
-    ]
-
-
-def write_requests(
-    session: Session, comment_id: uuid.UUID, revision: int, verdicts: Sequence[Verdict], now: datetime
-) -> None:
-    """Have a revision's pending verdicts asked for."""
-    rows = [
         {
             "comment_id": comment_id,
             "revision": revision,
@@ -69,8 +61,6 @@ def write_requests(
         for verdict in verdicts
         if verdict.state == "pending"
     ]
-    if rows:
-        session.execute(insert(CheckRequest), rows)
 
 
 def count_due(session: Session, now: datetime) -> Mapping[str, int]:

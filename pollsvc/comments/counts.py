@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, func, insert, literal, select, union_all, update
+from sqlalchemy import Connection, Table, delete, func, insert, literal, select, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from pollsvc.articles.models import Article, Site
@@ -30,19 +31,38 @@ class Difference:
     found: int
 
 
-def count(session: Session, article_id: uuid.UUID, status: str, by: int) -> None:
-    """Add to a count. The last thing that a change does: its row is the one that all who write below an article share."""
-    if by < 0:
-        # PostgreSQL would look at the row to insert first, and refuse what is below nought.
-        theirs = update(CommentCount).where(
-            CommentCount.article_id == article_id, CommentCount.status == status
-        )
-        session.execute(theirs.values(n=CommentCount.n + by).execution_options(synchronize_session=False))
-        return
-    row = insert_into(session, CommentCount).values(article_id=article_id, status=status, n=by)
-    session.execute(
-        row.on_conflict_do_update(index_elements=["article_id", "status"], set_={"n": CommentCount.n + by})
+_COUNT = cast(Table, CommentCount.__table__)
+
+
+def _adding(row: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
+    return row.on_conflict_do_update(
+        index_elements=["article_id", "status"], set_={"n": _COUNT.c.n + row.excluded.n}
     )
+
+
+# Made once: it runs with each comment.
+_ADD = {"sqlite": _adding(sqlite.insert(_COUNT)), "postgresql": _adding(postgresql.insert(_COUNT))}
+
+
+def add_counts(connection: Connection, more: Mapping[tuple[uuid.UUID, str], int]) -> None:
+    """Add to counts, by article and status; never below nought. The last thing that a change does: the rows are those that all
+    who write below an article share. In one order, so that nobody waits in a circle.
+    """
+    rows = [
+        {"article_id": article_id, "status": status, "n": more[article_id, status]}
+        for article_id, status in sorted(more)
+    ]
+    connection.execute(_ADD[connection.dialect.name], rows)
+
+
+def count(session: Session, article_id: uuid.UUID, status: str, by: int) -> None:
+    """Add to a count, or take away from it."""
+    if by > 0:
+        add_counts(session.connection(), {(article_id, status): by})
+        return
+    # PostgreSQL would look at the row to insert first, and refuse what is below nought.
+    theirs = update(CommentCount).where(CommentCount.article_id == article_id, CommentCount.status == status)
+    session.execute(theirs.values(n=CommentCount.n + by).execution_options(synchronize_session=False))
 
 
 def lock_counts(session: Session, article_ids: Iterable[uuid.UUID]) -> None:

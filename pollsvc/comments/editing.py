@@ -10,9 +10,12 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
+from pollsvc.articles.venues import hosts_of
 from pollsvc.comments.admission import EditWindowOver, NotEditable, Rules, refuse_banned, take_comments
-from pollsvc.comments.judging import Draft, Judge, Judgement, judge, write_revision
+from pollsvc.comments.grounds import find_grounds
+from pollsvc.comments.judging import Draft, Judge, Judgement, judge
 from pollsvc.comments.models import CommentChange, CommentRevision, CommentVerdict, Status
+from pollsvc.comments.revisions import revision_rows, write_revisions
 from pollsvc.comments.service import own_comment
 from pollsvc.comments.status import (
     Change,
@@ -71,24 +74,26 @@ def judge_edit(
         raise stale(session, comment_id, is_for_writer=True)
     article = session.get_one(Article, seen.article_id)
     mode = take_comments(article.site, article, now)
-    refuse_banned(session, writer, now)
+    connection = session.connection()
+    refuse_banned(connection, writer, now)
     name = comment.shown_name or comment.name
     if name is None:
         raise CommentUnreadable
     if body == _text_of(session, seen):
         return JudgedEdit(seen, name, None)
     draft = Draft(
-        site=article.site,
+        locale=article.site.locale,
+        hosts=hosts_of([row.origin for row in article.site.origins]),
         writer=writer,
         name=name,
-        email_hash=comment.email_hash,
         body=body,
         is_premoderated=mode == "premoderated",
         is_suspect=_was_suspect(session, comment_id),
         was_approved=_was_approved(session, comment_id),
         comment_id=comment_id,
     )
-    return JudgedEdit(seen, name, judge(session, judge_, draft, now))
+    grounds = find_grounds(connection, writer, comment.email_hash, now, comment_id)
+    return JudgedEdit(seen, name, judge(connection, judge_, draft, grounds, now))
 
 
 def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
@@ -110,7 +115,7 @@ def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
         values={"revision": number, "edited_at": now, "submission_key": None, "is_featured": False},
     )
     after = change_status(session, seen, change, now)
-    write_revision(session, seen.id, number, judgement, now)
+    write_revisions(session.connection(), [revision_rows(seen.id, number, judgement, now)])
     return after
 
 

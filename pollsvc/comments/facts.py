@@ -1,4 +1,4 @@
-"""What the checks are told of a writer and of texts like theirs: read in three queries, before anything is written."""
+"""What the checks are told of a writer and of texts like theirs: read before anything is written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, exists, func, or_, select, union_all
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import InstrumentedAttribute
 
-from pollsvc.comments.checks.check import Likeness, WriterFacts
+from pollsvc.comments.checks.check import Likeness
 from pollsvc.comments.checks.repeats import NEAR, Fingerprint, likeness
 from pollsvc.comments.models import Comment, CommentChange, CommentRevision, Status
 from pollsvc.comments.policy_models import Ban
@@ -62,18 +73,27 @@ _REJECTED = _THEIRS.where(
 )
 _LATELY = _THEIRS.where(Comment.created_at > _bind("lately_since", Comment.created_at))
 # A hash that is None equals none.
-_IS_BANNED = select(exists().where(Ban.email_hash == _bind("email_hash", Ban.email_hash), is_in_force(_NOW)))
-_FACTS = select(_up_to(_APPROVED), _up_to(_REJECTED), _up_to(_LATELY), _IS_BANNED.scalar_subquery())
+_ADDRESS_BANNED = exists().where(Ban.email_hash == _bind("email_hash", Ban.email_hash), is_in_force(_NOW))
+_BANNED = exists().where(Ban.writer_key == _bind("writer_key", Ban.writer_key), is_in_force(_NOW))
+#: What is known of a writer, for :mod:`pollsvc.comments.grounds`: approved, rejected and late comments, whether the address and
+#: whether the writer is banned.
+FACTS: Sequence[ColumnElement[Any]] = (
+    _up_to(_APPROVED),
+    _up_to(_REJECTED),
+    _up_to(_LATELY),
+    select(_ADDRESS_BANNED).scalar_subquery(),
+    select(_BANNED).scalar_subquery(),
+)
 
 
-def facts_of(
-    session: Session, writer: Writer, email_hash: bytes | None, now: datetime, comment_id: uuid.UUID | None
-) -> WriterFacts:
-    """What is known of a writer.
+def asked_of(
+    writer: Writer, email_hash: bytes | None, now: datetime, comment_id: uuid.UUID | None
+) -> dict[str, Any]:
+    """What :data:`FACTS` are asked with.
 
     :param comment_id: the comment that is edited, which does not speak for or against itself.
     """
-    given = {
+    return {
         "writer_key": writer.key,
         "comment_id": comment_id or _NONE,
         "email_hash": email_hash,
@@ -81,8 +101,6 @@ def facts_of(
         "rejections_since": now - REJECTIONS_WITHIN,
         "lately_since": now - LATELY,
     }
-    approved, rejected, lately, is_banned = session.connection().execute(_FACTS, given).one()
-    return WriterFacts(approved, rejected, lately, is_address_banned=bool(is_banned))
 
 
 def _newest(condition: ColumnElement[bool]) -> Select[Any]:
@@ -114,7 +132,7 @@ _ALIKE = (
 
 
 def likenesses_of(
-    session: Session,
+    connection: Connection,
     body: str,
     fingerprint: Fingerprint | None,
     *,
@@ -132,7 +150,7 @@ def likenesses_of(
         "comment_id": comment_id or _NONE,
     }
     alike = []
-    for _, text_hash, text, writer_key in session.connection().execute(_ALIKE, given):
+    for _, text_hash, text, writer_key in connection.execute(_ALIKE, given):
         score = 1.0 if text_hash == fingerprint.text_hash else likeness(body, text or "")
         if score >= NEAR:
             alike.append(Likeness(score, is_own=writer_key == writer.key))

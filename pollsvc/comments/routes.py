@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from flask import Response, current_app
@@ -13,6 +12,8 @@ from pollsvc.articles.models import Article, Site
 from pollsvc.articles.service import locate_article, read_address
 from pollsvc.comments import counts, editing, own, service, threads
 from pollsvc.comments.admission import Rules
+from pollsvc.comments.comment_box import CommentBox
+from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.lookups import ThreadLookups
 from pollsvc.comments.models import Comment, Status
@@ -170,13 +171,11 @@ def report_comment(body: dict[str, Any], comment_id: uuid.UUID) -> dict[str, str
     return {"message": report(reporter, comment_id, body["reason"], body["note"])}
 
 
-def submit(new: service.NewComment) -> tuple[Standing, bool]:
-    """Look at a comment and write it, in two transactions; as :func:`pollsvc.comments.service.submit_comment`."""
-    judged = service.judge_comment(db.session, judge(), new, rules(), now())
-    # What was read stays; its connection goes back before another one writes.
+def submit(new: NewComment) -> tuple[Standing, bool]:
+    """Look at a comment and write it; as :meth:`pollsvc.comments.comment_box.CommentBox.submit`."""
+    # What was read until here stays; its connection goes back before others read and write.
     db.session.commit()
-    standing, is_new = service.submit_comment(db.writing, judge(), judged, rules(), now())
-    db.writing.commit()
+    standing, is_new = comment_box().submit(new)
     ring()
     COMMENTS.labels(standing.status).inc(is_new)
     return standing, is_new
@@ -217,6 +216,12 @@ def judge() -> Judge:
     return found
 
 
+def comment_box() -> CommentBox:
+    """Where the comments of this process go."""
+    box: CommentBox = current_app.extensions["pollsvc.comment_box"]
+    return box
+
+
 def thread_lookups() -> ThreadLookups:
     """The threads that this process reads."""
     found: ThreadLookups = current_app.extensions["pollsvc.threads"]
@@ -225,10 +230,10 @@ def thread_lookups() -> ThreadLookups:
 
 def rules() -> Rules:
     """What this installation set about comments."""
-    return Rules(settings().comment_depth, timedelta(minutes=settings().comment_edit_minutes))
+    return Rules.of(settings())
 
 
-def new_comment(form: dict[str, Any]) -> service.NewComment:
+def new_comment(form: dict[str, Any]) -> NewComment:
     """A reader's comment, with who writes it.
 
     :raises NotAuthenticated: if no good voter token came.
@@ -244,7 +249,7 @@ def new_comment(form: dict[str, Any]) -> service.NewComment:
             raise one_field("name", "Missing data for required field.")
     else:
         writer = writer_of_token(keys(), form["voter_token"], now())
-    return service.NewComment(
+    return NewComment(
         article_url=form["article_url"],
         parent_id=form["parent_id"],
         writer=writer,

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article
-from pollsvc.articles.service import ensure_article, locate_article
+from pollsvc.articles.service import ensure_article, no_site, read_address
+from pollsvc.articles.venues import find_surroundings
 from pollsvc.comments.admission import CommentRaced, Rules, find_parent, refuse_banned, take_comments
-from pollsvc.comments.judging import Draft, Judge, Judgement, judge, write_revision
+from pollsvc.comments.entries import Judged, NewComment, make_entry, write_beside
+from pollsvc.comments.grounds import find_grounds
+from pollsvc.comments.judging import Draft, Judge, judge
 from pollsvc.comments.models import Comment, CommentReport, Status
 from pollsvc.comments.status import (
     Change,
     CommentNotFound,
     Standing,
     change_status,
-    log_first,
+    count_replies,
     settle_reports,
     standing_of,
 )
@@ -30,62 +32,42 @@ from pollsvc.consent.service import email_hash
 from pollsvc.db import insert_into
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewComment:
-    """What a reader sends.
-
-    :param email: of accounts the one that their login has, if any: its keyed hash is kept, and it is not.
-    """
-
-    article_url: str
-    parent_id: uuid.UUID | None
-    writer: Writer
-    name: str
-    email: str | None
-    body: str
-    is_suspect: bool
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A comment that was looked at, ready to be written."""
-
-    new: NewComment
-    url: str
-    email_hash: bytes | None
-    mode: str
-    judgement: Judgement
-
-
-def judge_comment(session: Session, judge_: Judge, new: NewComment, rules: Rules, now: datetime) -> Judged:
+def judge_comment(
+    connection: Connection, judge_: Judge, new: NewComment, rules: Rules, now: datetime
+) -> Judged:
     """Look at a comment with every check. Reads only, so that nothing waits for it.
 
     :raises Invalid: if no site owns the article, or the place of the reply is none.
     :raises CommentsClosed, CommentsOff, ParentClosed: if the article, or what is answered, takes none.
     :raises WriterBanned: if the writer may not.
     """
-    site, url = locate_article(session, new.article_url)
-    article = session.scalar(select(Article).where(Article.url == url))
-    mode = take_comments(site, article, now)
-    refuse_banned(session, new.writer, now)
-    find_parent(session, article.id if article else None, new.parent_id, rules)
+    address = read_address(new.article_url)
+    around = find_surroundings(connection, address)
+    if around is None:
+        raise no_site(address)
+    venue = around.venue
+    mode = take_comments(venue.site, venue.article, now)
     hashed = email_hash(judge_.keys, new.email) if new.email else None
+    grounds = find_grounds(connection, new.writer, hashed, now, None)
+    if grounds.is_banned:
+        refuse_banned(connection, new.writer, now)
+    above = find_parent(connection, venue.article_id, new.parent_id, rules)
     draft = Draft(
-        site=site,
+        locale=around.locale,
+        hosts=around.hosts,
         writer=new.writer,
         name=new.name,
-        email_hash=hashed,
         body=new.body,
         is_premoderated=mode == "premoderated",
         is_suspect=new.is_suspect,
     )
-    return Judged(new, url, hashed, mode, judge(session, judge_, draft, now))
+    return Judged(new, venue, above, hashed, mode, judge(connection, judge_, draft, grounds, now), now)
 
 
 def submit_comment(
     session: Session, judge_: Judge, judged: Judged, rules: Rules, now: datetime
 ) -> tuple[Standing, bool]:
-    """Write a comment that was looked at.
+    """Write a comment that was looked at, by itself: the first of an article, and what many at once cannot decide.
 
     :returns: how it stands, and whether it is new: the same words by the same writer in the same place are the same
         comment, so that a request may be sent again.
@@ -93,56 +75,27 @@ def submit_comment(
         stopped meanwhile.
     :raises CommentRaced: if it was judged to be published, and all are read first by now.
     """
-    new, judgement = judged.new, judged.judgement
+    new, judgement, connection = judged.new, judged.judgement, session.connection()
     article = ensure_article(session, new.article_url, now, by_reader=True)
     mode = take_comments(article.site, article, now)
-    refuse_banned(session, new.writer, now)
+    refuse_banned(connection, new.writer, now)
     if mode == "premoderated" and judged.mode != mode and judgement.status == Status.PUBLISHED:
         raise CommentRaced
-    parent = find_parent(session, article.id, new.parent_id, rules, for_update=True)
-    parts = (judged.url.encode(), new.parent_id.bytes if new.parent_id else b"", new.writer.key)
-    key = judge_.keys.digest("comment submission", *parts, new.name.encode(), new.body.encode())
-    ancestors = [*parent.ancestors, str(parent.id)] if parent else []
-    shown = judgement.status == Status.PUBLISHED
-    row = insert_into(session, Comment).values(
-        id=uuid7(),
-        article_id=article.id,
-        parent_id=new.parent_id,
-        below_id=new.parent_id or article.id,
-        ancestors=ancestors,
-        depth=len(ancestors),
-        writer_key=new.writer.key,
-        is_account=new.writer.is_account,
-        name=new.name,
-        email=None if new.writer.is_account else new.email,
-        email_hash=judged.email_hash,
-        status=judgement.status,
-        version=1,
-        revision=1,
-        decided_by=judgement.actor,
-        is_featured=False,
-        shown_name=new.name if shown else None,
-        shown_text=new.body if shown else None,
-        shown_html=judgement.marked_up.html if shown else None,
-        replies=0,
-        open_reports=0,
-        submission_key=key,
-        created_at=now,
-        decided_at=now,
-    )
+    find_parent(connection, article.id, new.parent_id, rules, for_update=True)
+    entry = make_entry(judge_.keys, judged, article.id)
     made = None
     while made is None:
         # Looked for first: an INSERT that meets the same words waits for whoever changes them, who may wait for the parent's
         # row, which is ours by now. And again, for what it met may have other words by then.
-        known = session.scalar(select(Comment.id).where(Comment.submission_key == key))
+        known = session.scalar(select(Comment.id).where(Comment.submission_key == entry.key))
         if known is not None:
             return standing_of(session, known), False
-        once = row.on_conflict_do_nothing(index_elements=["submission_key"])
-        made = session.scalar(once.returning(Comment.id))
-    write_revision(session, made, 1, judgement, now)
-    standing = standing_of(session, made)
-    log_first(session, standing, actor=judgement.actor, now=now)
-    return standing, True
+        once = insert_into(session, Comment).on_conflict_do_nothing(index_elements=["submission_key"])
+        made = session.scalar(once.values(entry.comment).returning(Comment.id))
+    if entry.standing.status == Status.PUBLISHED:
+        count_replies(session, entry.standing.ancestors, 1)
+    write_beside(connection, [entry])
+    return entry.standing, True
 
 
 def withdraw_comment(session: Session, comment_id: uuid.UUID, *, writer: Writer, now: datetime) -> Standing:

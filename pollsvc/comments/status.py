@@ -21,7 +21,8 @@ from pollsvc.articles.models import Article
 from pollsvc.comments.counts import count
 from pollsvc.comments.models import Comment, CommentChange, CommentReport, Status
 from pollsvc.errors import Conflict, NotFound, StaleVersion
-from pollsvc.outbox.service import announce
+from pollsvc.outbox.models import OutboxEvent
+from pollsvc.outbox.service import event_row
 
 
 class CommentNotFound(NotFound):
@@ -121,15 +122,6 @@ def standings_of(session: Session, which: ColumnElement[bool]) -> Sequence[Stand
     return [_standing(row) for row in session.execute(_STANDINGS.where(which).order_by(Comment.id.desc()))]
 
 
-def log_first(session: Session, standing: Standing, *, actor: str, now: datetime) -> None:
-    """Count, log and tell of a comment that was just written, which nobody else can see yet."""
-    if standing.status == Status.PUBLISHED:
-        _count_replies(session, standing.ancestors, 1)
-    _log(session, standing, None, Change(action="submit", after=standing.status, actor=actor), now)
-    _tell(session, standing, now)
-    count(session, standing.article_id, standing.status, 1)
-
-
 def change_status(session: Session, seen: Standing, change: Change, now: datetime) -> Standing:
     """Move a comment from how it was seen to where the change leads. The version is compared in the UPDATE itself.
 
@@ -164,12 +156,12 @@ def change_status(session: Session, seen: Standing, change: Change, now: datetim
         raise stale(session, seen.id)
     was_shown = seen.status == Status.PUBLISHED
     if was_shown != is_shown:
-        _count_replies(session, seen.ancestors, 1 if is_shown else -1)
+        count_replies(session, seen.ancestors, 1 if is_shown else -1)
     after = standing_of(session, seen.id)
-    _log(session, after, seen.status, change, now)
+    session.execute(insert(CommentChange), change_row(after, seen.status, change, now))
     # Of an erasure always: whoever keeps a copy reads it again, and what was not told yet of the time before is forgotten.
     if after.status != seen.status or after.revision != seen.revision or change.action == "erase":
-        _tell(session, after, now)
+        session.execute(insert(OutboxEvent), told_row(after, now))
     for status, by in (
         sorted({seen.status: -1, after.status: 1}.items()) if after.status != seen.status else ()
     ):
@@ -208,7 +200,7 @@ def lock_newest_first(session: Session, ids: Sequence[uuid.UUID]) -> None:
     session.execute(rows.with_for_update(key_share=True)).all()
 
 
-def _count_replies(session: Session, ancestors: Sequence[str], by: int) -> None:
+def count_replies(session: Session, ancestors: Sequence[str], by: int) -> None:
     """Add to the replies of everything above. ``ancestors`` go from the top down."""
     if not ancestors:
         return
@@ -222,21 +214,20 @@ def _count_replies(session: Session, ancestors: Sequence[str], by: int) -> None:
     )
 
 
-def _log(session: Session, after: Standing, before: Status | None, change: Change, now: datetime) -> None:
-    session.execute(
-        insert(CommentChange).values(
-            comment_id=after.id,
-            version=after.version,
-            action=change.action,
-            before=before,
-            after=after.status,
-            revision=after.revision,
-            actor=change.actor,
-            reason_code=change.reason_code,
-            note=change.note,
-            occurred_at=now,
-        )
-    )
+def change_row(after: Standing, before: Status | None, change: Change, now: datetime) -> dict[str, Any]:
+    """The log's row of a change."""
+    return {
+        "comment_id": after.id,
+        "version": after.version,
+        "action": change.action,
+        "before": before,
+        "after": after.status,
+        "revision": after.revision,
+        "actor": change.actor,
+        "reason_code": change.reason_code,
+        "note": change.note,
+        "occurred_at": now,
+    }
 
 
 _KINDS = {
@@ -248,8 +239,8 @@ _KINDS = {
 }
 
 
-def _tell(session: Session, standing: Standing, now: datetime) -> None:
-    """Tell the publisher's systems, in none of the reader's words."""
+def told_row(standing: Standing, now: datetime) -> dict[str, Any]:
+    """The event that tells the publisher's systems how a comment stands, in none of the reader's words."""
     told = {
         "id": str(standing.id),
         "site_id": str(standing.site_id),
@@ -259,14 +250,8 @@ def _tell(session: Session, standing: Standing, now: datetime) -> None:
         "version": standing.version,
         "revision": standing.revision,
     }
-    announce(
-        session,
-        _KINDS[standing.status],
-        site_id=standing.site_id,
-        subject=f"comment:{standing.id}",
-        data=told,
-        now=now,
-    )
+    kind = _KINDS[standing.status]
+    return event_row(kind, site_id=standing.site_id, subject=f"comment:{standing.id}", data=told, now=now)
 
 
 def _standing(row: Any) -> Standing:

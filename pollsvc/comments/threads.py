@@ -9,11 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
-from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
+from sqlalchemy import Connection, Select, Table, select, tuple_
 
-from pollsvc.articles.discussions import comments_of
-from pollsvc.articles.models import Article, Site, SiteOrigin
 from pollsvc.articles.urls import ArticleAddress
+from pollsvc.articles.venues import ARTICLE, VENUES, sought, venue_of
 from pollsvc.comments.models import IN_THREAD, Comment, CommentCount, Status
 from pollsvc.errors import one_field
 from pollsvc.keys import BadToken, Keys
@@ -52,16 +51,6 @@ class Discussion:
     article_id: uuid.UUID | None
     mode: str
     total: int
-
-
-@dataclass(frozen=True)
-class _Terms:
-    """What a site or an article says of comments, from a row."""
-
-    comments: str
-    comments_close_days: int | None
-    published_at: datetime | None
-    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -115,30 +104,9 @@ class ThreadPage:
 
 
 # Made once, and of tables: the ORM would cost more than the database.
-_COMMENT = cast(Table, Comment.__table__)
-_ARTICLE, _SITE, _COUNT = (cast(Table, model.__table__) for model in (Article, Site, CommentCount))
-_ORIGIN = cast(Table, SiteOrigin.__table__)
-_CANONICAL = _ORIGIN.alias("canonical")
-_URL = _CANONICAL.c.origin.concat(bindparam("path", type_=_ARTICLE.c.url.type))
-_DISCUSSIONS = (
-    select(
-        _URL.label("url"),
-        _SITE.c.comments.label("site_comments"),
-        _SITE.c.comments_close_days.label("site_days"),
-        _ARTICLE.c.id.label("article_id"),
-        _ARTICLE.c.comments,
-        _ARTICLE.c.comments_close_days,
-        _ARTICLE.c.published_at,
-        _ARTICLE.c.created_at,
-        _COUNT.c.n,
-    )
-    .select_from(_ORIGIN)
-    .join(_SITE, _SITE.c.id == _ORIGIN.c.site_id)
-    .join(_CANONICAL, (_CANONICAL.c.site_id == _ORIGIN.c.site_id) & (_CANONICAL.c.position == 0))
-    .outerjoin(_ARTICLE, _ARTICLE.c.url == _URL)
-    .outerjoin(_COUNT, (_COUNT.c.article_id == _ARTICLE.c.id) & (_COUNT.c.status == str(Status.PUBLISHED)))
-    .where(_ORIGIN.c.authority == bindparam("authority"))
-    .limit(1)
+_COMMENT, _COUNT = (cast(Table, model.__table__) for model in (Comment, CommentCount))
+_DISCUSSIONS = VENUES.add_columns(_COUNT.c.n).outerjoin(
+    _COUNT, (_COUNT.c.article_id == ARTICLE.c.id) & (_COUNT.c.status == str(Status.PUBLISHED))
 )
 _COLUMNS = (
     _COMMENT.c.id,
@@ -158,16 +126,13 @@ _COLUMNS = (
 
 def find_discussion(connection: Connection, address: ArticleAddress, now: datetime) -> Discussion | None:
     """The discussion of an article; None where no site owns its host. One query."""
-    row = connection.execute(
-        _DISCUSSIONS, {"authority": address.authority, "path": address.path_and_query}
-    ).one_or_none()
+    row = connection.execute(_DISCUSSIONS, sought(address)).one_or_none()
     if row is None:
         return None
-    article = _Terms(*row[4:8]) if row.article_id else None
-    mode = comments_of(_Terms(row.site_comments, row.site_days, None, now), article, now)
-    total = row.n or 0
+    venue = venue_of(row)
+    mode = venue.mode(now)
     # An article without comments tells of none that it had.
-    return Discussion(row.url, row.article_id, mode, 0 if mode == "off" else total)
+    return Discussion(venue.url, venue.article_id, mode, 0 if mode == "off" else row.n or 0)
 
 
 def read_page(connection: Connection, keys: Keys, asked: Asked, now: datetime) -> ThreadPage | None:
@@ -247,11 +212,10 @@ def read_chain(connection: Connection, comment_id: uuid.UUID) -> Sequence[ShownC
 
 def read_place_of(connection: Connection, url: str, comment_id: uuid.UUID) -> Sequence[ShownComment]:
     """A comment that an article's thread lists, below all that it hangs below; empty where the thread has none such."""
-    article = cast(Table, Article.__table__)
     ancestors = connection.scalar(
         select(_COMMENT.c.ancestors)
-        .join(article, article.c.id == _COMMENT.c.article_id)
-        .where(_COMMENT.c.id == comment_id, article.c.url == url, IN_THREAD)
+        .join(ARTICLE, ARTICLE.c.id == _COMMENT.c.article_id)
+        .where(_COMMENT.c.id == comment_id, ARTICLE.c.url == url, IN_THREAD)
     )
     return [] if ancestors is None else read_above(connection, [*ancestors, str(comment_id)])
 

@@ -12,10 +12,11 @@ from pollsvc.articles.models import Site
 from pollsvc.articles.service import create_site, edit_site
 from pollsvc.consent.texts import publish_text
 from pollsvc.keys import Keys
-from pollsvc.polls.ballots import cast_vote, new_ballot
+from pollsvc.polls.ballots import draw_slot, new_ballot
 from pollsvc.polls.choices import ChoiceEdit
 from pollsvc.polls.models import Kind, Poll, Visibility
 from pollsvc.polls.service import NewPoll, create_poll, edit_poll
+from pollsvc.polls.statements import insert_ballots
 from pollsvc.voters.service import Tier, Voter
 
 NAME = "The Tarrowby Courier"
@@ -74,8 +75,13 @@ def _make_poll(session: Session, keys: Keys, public_url: str, now: datetime) -> 
     )
     poll = create_poll(session, new, actor=_ACTOR, now=now)
     for choice, votes in VOTES.items():
-        for number in range(votes):
-            identity = hashlib.sha256(f"demo voter {choice} {number}".encode()).digest()[:16]
-            voter = Voter(identity, Tier.STORAGE)
-            cast_vote(session, new_ballot(keys, poll_id=poll.id, choices=[choice], voter=voter, now=now))
+        ballots = [
+            new_ballot(keys, poll_id=poll.id, choices=[choice], voter=_voter(choice, number), now=now)
+            for number in range(votes)
+        ]
+        insert_ballots(session.connection(), ballots, draw_slot())
     return poll
+
+
+def _voter(choice: int, number: int) -> Voter:
+    return Voter(hashlib.sha256(f"demo voter {choice} {number}".encode()).digest()[:16], Tier.STORAGE)

@@ -130,17 +130,24 @@ def announce(
 
     :param kind: object and past participle, such as ``consent.confirmed``; listed in :data:`EVENT_KINDS`.
     """
-    session.add(
-        OutboxEvent(
-            key=uuid7(),
-            kind=kind,
-            site_id=site_id,
-            subject=subject,
-            data=orjson.dumps(dict(data)).decode(),
-            is_fanned_out=False,
-            occurred_at=now,
-        )
+    session.execute(
+        insert(OutboxEvent), event_row(kind, site_id=site_id, subject=subject, data=data, now=now)
     )
+
+
+def event_row(
+    kind: str, *, site_id: uuid.UUID | None, subject: str, data: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """The row of an event, for whoever writes many; as :func:`announce`."""
+    return {
+        "key": uuid7(),
+        "kind": kind,
+        "site_id": site_id,
+        "subject": subject,
+        "data": orjson.dumps(dict(data)).decode(),
+        "is_fanned_out": False,
+        "occurred_at": now,
+    }
 
 
 def announce_all(
@@ -155,18 +162,7 @@ def announce_all(
 
     :param told: subject and data of each.
     """
-    rows = [
-        {
-            "key": uuid7(),
-            "kind": kind,
-            "site_id": site_id,
-            "subject": subject,
-            "data": orjson.dumps(dict(data)).decode(),
-            "is_fanned_out": False,
-            "occurred_at": now,
-        }
-        for subject, data in told
-    ]
+    rows = [event_row(kind, site_id=site_id, subject=subject, data=data, now=now) for subject, data in told]
     if rows:
         session.execute(insert(OutboxEvent), rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -198,9 +199,30 @@ class JSONBlueprint(Blueprint):
 
 
 class PollsvcApi(Api):
-    """The API, whose failures are problems."""
+    """The API, whose failures are problems. It is described when somebody asks, for that takes longer than all else at a start."""
 
     ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, app: Flask) -> None:
+        self._undescribed: list[JSONBlueprint] = []
+        self._describing = threading.Lock()
+        super().__init__(app)
+
+    def serve(self, blp: JSONBlueprint) -> None:
+        """Serve a blueprint's routes."""
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blp.name] = self
+        self._app.register_blueprint(blp)
+        self._undescribed.append(blp)
+
+    def describe(self) -> dict[str, Any]:
+        """The OpenAPI document of all that is registered."""
+        with self._describing:
+            while self._undescribed:
+                blp = self._undescribed.pop(0)
+                blp.register_views_in_doc(self, self._app, self.spec, name=blp.name, parameters=None)
+                self.spec.tag({"name": blp.name, "description": blp.description})
+            document: dict[str, Any] = self.spec.to_dict()
+            return document
 
     def _register_error_handlers(self) -> None:
         """Leave errors to :mod:`pollsvc.web.errors`, which serves pages too."""

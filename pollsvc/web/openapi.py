@@ -17,6 +17,6 @@ def describe(rest: PollsvcApi) -> Blueprint:
     @public
     def show_openapi() -> Response:
         static_file()
-        return jsonify(rest.spec.to_dict())
+        return jsonify(rest.describe())
 
     return blueprint

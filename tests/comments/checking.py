@@ -19,11 +19,12 @@ from pollsvc.comments.check_requests import Claimed, claim
 from pollsvc.comments.checks.shouting import Shouting
 from pollsvc.comments.counts import find_differences
 from pollsvc.comments.editing import edit_comment, judge_edit
+from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentChange, CommentRevision, CommentVerdict
 from pollsvc.comments.policies import BUILT_IN, Policy, read_policy
 from pollsvc.comments.policy_models import CheckRequest, CommentPolicy, HttpCheck
-from pollsvc.comments.service import NewComment, judge_comment, submit_comment, withdraw_comment
+from pollsvc.comments.service import judge_comment, submit_comment, withdraw_comment
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer
 from pollsvc.keys import Keys
@@ -98,7 +99,8 @@ class Scene:
             is_suspect=False,
         )
         judge, now = Judge(self.keys, [Shouting()]), self.clock()
-        judged = judge_comment(self.session, judge, new, RULES, now)
+        self.session.flush()
+        judged = judge_comment(self.session.connection(), judge, new, RULES, now)
         standing, _ = submit_comment(self.session, judge, judged, RULES, now)
         self.session.commit()
         return standing

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pollsvc.comments import service
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.checks.check import Opinion, Submission
+from pollsvc.comments.comment_box import CommentBox
+from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer, writer_of_token
@@ -40,6 +43,19 @@ def writer(keys: Keys, number: int = 1) -> Writer:
     return writer_of_token(keys, make_voter_token(keys, number=number, now=THEN), THEN)
 
 
+def make_box(engine: sa.Engine, keys: Keys, judge: Judge | None = None) -> CommentBox:
+    """The comment box of an application that works on this engine, as of the tests' time."""
+    alone: dict[str, Any] = {} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+    return CommentBox(
+        judge or Judge(keys),
+        reading=engine.execution_options(**alone),
+        together=engine.execution_options(sqlite_write=True, **alone),
+        alone=engine.execution_options(sqlite_write=True),
+        rules=RULES,
+        clock=lambda: THEN,
+    )
+
+
 def submit(
     session: Session,
     *,
@@ -60,5 +76,8 @@ def submit(
         "is_suspect": False,
     }
     judge = judge or Judge(keys)
-    judged = service.judge_comment(session, judge, service.NewComment(**(defaults | changes)), RULES, now)
+    session.flush()
+    judged = service.judge_comment(
+        session.connection(), judge, NewComment(**(defaults | changes)), RULES, now
+    )
     return service.submit_comment(session, judge, judged, RULES, now)[0]

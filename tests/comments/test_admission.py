@@ -16,9 +16,10 @@ from pollsvc.comments.admission import (
     Rules,
     WriterBanned,
 )
+from pollsvc.comments.entries import Judged, NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.policy_models import Ban
-from pollsvc.comments.service import Judged, NewComment, judge_comment, submit_comment, withdraw_comment
+from pollsvc.comments.service import judge_comment, submit_comment, withdraw_comment
 from pollsvc.consent.service import email_hash
 from pollsvc.keys import Keys
 from tests.comments.evidence import comment_of, field_refused, held_rows, revisions_of
@@ -141,7 +142,8 @@ class TestMeanwhile:
             body="Another word.",
             is_suspect=False,
         )
-        return judge, judge_comment(session, judge, new, RULES, THEN)
+        session.flush()
+        return judge, judge_comment(session.connection(), judge, new, RULES, THEN)
 
     def test_an_article_whose_comments_are_all_read_by_now_shows_none_unread(
         self, session: Session, keys: Keys, site: Site

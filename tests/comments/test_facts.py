@@ -1,21 +1,22 @@
 """What is known of a writer hangs on their identity, and what was said before on the text."""
 
-from datetime import timedelta
+import uuid
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
-from pollsvc.comments.checks.check import Likeness
+from pollsvc.comments.checks.check import Likeness, WriterFacts
 from pollsvc.comments.checks.repeats import fingerprint_of
 from pollsvc.comments.facts import (
     LATELY,
     REJECTIONS_WITHIN,
     REPEATS_WITHIN,
-    facts_of,
     likenesses_of,
 )
+from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import CommentRevision
 from pollsvc.comments.service import withdraw_comment
@@ -23,6 +24,10 @@ from pollsvc.keys import Keys
 from tests.factories import THEN, decide_comment, edit_comment, make_comment, make_writer
 
 WORDS = "The council voted on Tuesday to run the ferry until midnight, and the harbour will pay for it."
+
+
+def find_facts(session: Session, keys: Keys, now: datetime, comment_id: uuid.UUID | None) -> WriterFacts:
+    return find_grounds(session.connection(), make_writer(keys), None, now, comment_id).writer
 
 
 class TestFactsOf:
@@ -44,7 +49,7 @@ class TestFactsOf:
         withdraw_comment(session, approved[2].id, writer=make_writer(keys), now=THEN)
         by_policy = make_comment(session, keys=keys, body="By policy.")
 
-        facts = facts_of(session, make_writer(keys), None, THEN, None)
+        facts = find_facts(session, keys, THEN, None)
 
         assert by_policy.decided_by == "policy:0"
         assert (facts.approved, facts.rejected, facts.lately) == (1, 1, 5)
@@ -54,7 +59,7 @@ class TestFactsOf:
     ) -> None:
         made = make_comment(session, keys=keys, is_approved=True)
 
-        facts = facts_of(session, make_writer(keys), None, THEN, made.id)
+        facts = find_facts(session, keys, THEN, made.id)
 
         assert (facts.approved, facts.lately) == (0, 0)
 
@@ -65,7 +70,7 @@ class TestFactsOf:
         withdraw_comment(session, withdrawn.id, writer=make_writer(keys), now=THEN)
         moments = [timedelta(seconds=1), LATELY, REJECTIONS_WITHIN]
 
-        found = [facts_of(session, make_writer(keys), None, THEN + each, None) for each in moments]
+        found = [find_facts(session, keys, THEN + each, None) for each in moments]
 
         assert [(facts.rejected, facts.lately) for facts in found] == [(3, 4), (3, 0), (0, 0)]
 
@@ -78,7 +83,7 @@ class TestFactsOf:
         forgiven = make_comment(session, keys=keys, body="Forgiven.")
         decide_comment(session, decide_comment(session, forgiven, "reject"), "approve")
 
-        assert facts_of(session, make_writer(keys), None, THEN, None).rejected == 1
+        assert find_facts(session, keys, THEN, None).rejected == 1
 
 
 class TestLikenessesOf:
@@ -117,4 +122,6 @@ class TestLikenessesOf:
     ) -> list[Likeness]:
         found = fingerprint_of(body, Judge(keys).print_key)
         writer = make_writer(keys)
-        return list(likenesses_of(session, body, found, writer=writer, now=THEN + after, comment_id=None))
+        return list(
+            likenesses_of(session.connection(), body, found, writer=writer, now=THEN + after, comment_id=None)
+        )

@@ -1,6 +1,6 @@
 """Lists of words: what one may hold, and that each change is a version of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.comments.checks.word_lists import WordLists
+from pollsvc.comments.checks.word_lists import ListedWords, WordLists
+from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.lists import (
     ListNotFound,
     check_entries,
@@ -24,6 +25,7 @@ from pollsvc.comments.lists import (
 )
 from pollsvc.comments.newsroom_schemas import Entries, NewWordListSchema
 from pollsvc.comments.policy_models import WordList
+from pollsvc.comments.writers import Writer
 from pollsvc.errors import Invalid, StaleVersion
 from pollsvc.staff.models import AuditEntry
 from pollsvc.web.fields import Text
@@ -55,6 +57,13 @@ def replace(session: Session) -> Replace:
         )
 
     return replace
+
+
+def look(lists: WordLists, session: Session) -> Mapping[str, Sequence[ListedWords]]:
+    """What stands for an English site."""
+    writer = Writer(bytes(32), is_account=False)
+    standing = find_grounds(session.connection(), writer, None, THEN, None).lists
+    return lists.of_language(session.connection(), standing, "en-GB")
 
 
 def delete(session: Session, version: int | None = None) -> WordList:
@@ -240,12 +249,12 @@ class TestDeleteList:
         replace(["spam"])
         lists = WordLists()
         session.flush()
-        lists.of_language(session, "en-GB")
+        look(lists, session)
         delete(session)
 
         again = replace(["scam"], version=0)
         session.flush()
-        (found,) = lists.of_language(session, "en-GB")["banned"]
+        (found,) = look(lists, session)["banned"]
 
         assert (again.version, found.label) == (3, "en:3")
         assert [each.word for each in found.matcher.find("a scam, no spam")] == ["scam"]

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
+from pollsvc.comments.comment_box import CommentBox
 from pollsvc.comments.counts import find_differences, recount
 from pollsvc.comments.editing import edit_comment, judge_edit
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment
 from pollsvc.comments.service import (
-    NewComment,
     judge_comment,
     report_comment,
     submit_comment,
@@ -27,8 +27,9 @@ from pollsvc.db import engine_options, prepare_engine
 from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
 from pollsvc.moderation.items import claim
+from tests.comments.submitting import make_box
 from tests.databases import wait_for_a_waiter
-from tests.factories import ARTICLE_URL, MODERATOR, RULES, THEN, decide_comment, make_comment, make_writer
+from tests.factories import MODERATOR, RULES, THEN, decide_comment, make_comment, make_writer, new_comment
 
 THREADS = 12
 TURNS = 45
@@ -46,8 +47,10 @@ def crowded(database_url: str, keys: Keys) -> Iterator[sa.Engine]:
 class Turn:
     """What one thread does, by the luck of its number: each act is a transaction of its own, as a request is."""
 
-    def __init__(self, engine: sa.Engine, keys: Keys, chain: list[UUID], number: int) -> None:
-        self._engine, self._keys, self._chain = engine, keys, chain
+    def __init__(
+        self, engine: sa.Engine, box: CommentBox, keys: Keys, chain: list[UUID], number: int
+    ) -> None:
+        self._engine, self._box, self._keys, self._chain = engine, box, keys, chain
         self._judge = Judge(keys)
         self._number = number
         self._luck = Random(number)
@@ -84,19 +87,18 @@ class Turn:
 
     def _answer(self, session: Session) -> None:
         # Few words and few writers: the same are sent by several at once.
-        writer = make_writer(self._keys, number=self._luck.randrange(3))
-        new = NewComment(
-            article_url=ARTICLE_URL,
+        new = new_comment(
+            self._keys,
+            number=self._luck.randrange(3),
             parent_id=self._luck.choice([None, *self._chain]),
-            writer=writer,
-            name="Ada",
-            email="ada@reader.example",
             body=f"Word {self._luck.randrange(4)}.",
-            is_suspect=False,
         )
-        judged = judge_comment(session, self._judge, new, RULES, THEN)
-        session.commit()
-        standing, _ = submit_comment(session, self._judge, judged, RULES, THEN)
+        if self._luck.random() < 0.7:
+            standing, _ = self._box.submit(new)
+        else:
+            judged = judge_comment(session.connection(), self._judge, new, RULES, THEN)
+            session.commit()
+            standing, _ = submit_comment(session, self._judge, judged, RULES, THEN)
         self._chain.append(standing.id)
 
     def _report(self, session: Session) -> None:
@@ -142,7 +144,8 @@ class TestManyAtOnce:
         session.commit()
 
         with ThreadPoolExecutor(THREADS) as pool:
-            turns = [Turn(crowded, keys, list(chain), number) for number in range(THREADS)]
+            box = make_box(crowded, keys)
+            turns = [Turn(crowded, box, keys, list(chain), number) for number in range(THREADS)]
             outcomes = Counter(code for codes in pool.map(Turn.play, turns) for code in codes)
 
         assert outcomes["done"] > THREADS * TURNS / 4

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Article, Site
 from pollsvc.comments.checks import all_checks
 from pollsvc.comments.counts import counts_of
+from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentReport, CommentVerdict
 from pollsvc.comments.policy_models import CommentPolicy
 from pollsvc.comments.service import (
-    NewComment,
     judge_comment,
     report_comment,
     submit_comment,
@@ -239,7 +239,8 @@ class TestBetweenLookingAndWriting:
             body="No.",
             is_suspect=False,
         )
-        judged = judge_comment(session, judge, new, RULES, THEN)
+        session.flush()
+        judged = judge_comment(session.connection(), judge, new, RULES, THEN)
         decide_comment(session, top, action)
         session.commit()
 

@@ -14,20 +14,20 @@ from sqlalchemy.orm import Session
 from pollsvc.comments.service import report_comment
 from pollsvc.config import Settings
 from pollsvc.db import engine_options, prepare_engine
-from tests.factories import THEN, decide_comment, make_comment, make_writer
+from tests.comments.submitting import make_box
+from tests.factories import THEN, decide_comment, make_writer, new_comment
 
 
 def main(url: str, number: int) -> None:
     keys = Settings.from_environ(os.environ, Path("/nowhere")).keys()
-    opened = sa.create_engine(**engine_options(url, 1))
+    opened = sa.create_engine(**engine_options(url, 2))
     prepare_engine(opened, keys)
-    engine = opened.execution_options(sqlite_write=True)
+    engine, box = opened.execution_options(sqlite_write=True), make_box(opened, keys)
     parent = None
     for turn in range(1_000_000):
         with Session(engine, expire_on_commit=False) as session:
             body = f"Word {turn} of {number}."
-            made = make_comment(session, keys=keys, number=number, parent=parent, body=body)
-            session.commit()
+            made, _ = box.submit(new_comment(keys, number=number, parent=parent, body=body))
             print(made.id, flush=True)
             actions = ["approve", "reject", "remove", "spam"]
             parent = decide_comment(session, made, actions[turn % 4 if turn % 3 else 0])

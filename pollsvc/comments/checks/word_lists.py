@@ -6,8 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, select, tuple_
 
 from pollsvc.comments.policy_models import WordList
 from pollsvc.comments.words.matching import WordMatcher
@@ -32,28 +31,29 @@ class ListedWords:
 
 
 class WordLists:
-    """The lists as this process last saw them. Each look asks the database which versions stand, and reads what is new."""
+    """The lists as this process last saw them. Each look is told which versions stand, and reads what is new."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], ListedWords] = {}
         self._lock = threading.Lock()
 
-    def of_language(self, session: Session, locale: str) -> Mapping[str, Sequence[ListedWords]]:
+    def of_language(
+        self, connection: Connection, standing: Sequence[tuple[str, str, int]], locale: str
+    ) -> Mapping[str, Sequence[ListedWords]]:
         """The lists for texts on a site of a language, by kind: that language's and those that hold everywhere.
 
+        :param standing: kind, language and version of each list that stands.
         :param locale: such as ``pt-BR``; its language is what counts.
         """
         languages = (locale.partition("-")[0], EVERYWHERE)
-        standing = session.execute(
-            select(WordList.kind, WordList.language, WordList.version).where(WordList.language.in_(languages))
-        ).all()
+        wanted = [each for each in standing if each[1] in languages]
         stale = [
-            (kind, language) for kind, language, version in standing if not self._has(kind, language, version)
+            (kind, language) for kind, language, version in wanted if not self._has(kind, language, version)
         ]
         if stale:
-            self._read(session, stale)
+            self._read(connection, stale)
         lists: dict[str, list[ListedWords]] = {}
-        for kind, language, _ in standing:
+        for kind, language, _ in wanted:
             if (kind, language) in self._known:
                 lists.setdefault(kind, []).append(self._known[kind, language])
         return lists
@@ -62,13 +62,12 @@ class WordLists:
         known = self._known.get((kind, language))
         return known is not None and known.version >= version
 
-    def _read(self, session: Session, wanted: Sequence[tuple[str, str]]) -> None:
+    def _read(self, connection: Connection, wanted: Sequence[tuple[str, str]]) -> None:
         # One at a time: building a long list takes a second, which all threads need not spend.
         with self._lock:
-            rows = session.scalars(
-                select(WordList).where(tuple_(WordList.kind, WordList.language).in_(wanted))
-            ).all()
-            for row in rows:
+            columns = WordList.kind, WordList.language, WordList.version, WordList.words, WordList.exceptions
+            rows = select(*columns).where(tuple_(WordList.kind, WordList.language).in_(wanted))
+            for row in connection.execute(rows).all():
                 if not self._has(row.kind, row.language, row.version):
                     matcher = WordMatcher(row.words, row.exceptions)
                     self._known[row.kind, row.language] = ListedWords(

@@ -1,0 +1,144 @@
+"""Where comments on an article are shown and how they are taken, read at once: by address, for readers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
+
+from pollsvc.articles.discussions import comments_of
+from pollsvc.articles.models import Article, Site, SiteOrigin
+from pollsvc.articles.urls import ArticleAddress
+
+
+@dataclass(frozen=True)
+class SiteTerms:
+    """What a site says of comments."""
+
+    comments: str
+    comments_close_days: int | None
+
+
+@dataclass(frozen=True)
+class ArticleTerms:
+    """What an article says of comments."""
+
+    comments: str | None
+    comments_close_days: int | None
+    published_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Venue:
+    """An article as its comments see it.
+
+    :param url: the canonical address.
+    :param article_id: None where it has no row yet.
+    :param article: None likewise.
+    """
+
+    url: str
+    site_id: uuid.UUID
+    site: SiteTerms
+    article_id: uuid.UUID | None
+    article: ArticleTerms | None
+
+    def mode(self, now: datetime) -> str:
+        """``open``, ``premoderated``, ``closed`` or ``off``."""
+        return comments_of(self.site, self.article, now)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """A venue, and what a text on it is looked at by.
+
+    :param locale: the site's language, such as ``pt-BR``.
+    :param hosts: the site's own.
+    """
+
+    venue: Venue
+    locale: str
+    hosts: frozenset[str]
+
+
+# Made once, and of tables: the ORM would cost more than the database.
+ARTICLE, SITE, ORIGIN = (cast(Table, model.__table__) for model in (Article, Site, SiteOrigin))
+_TERMS = (
+    SITE.c.id,
+    SITE.c.comments,
+    SITE.c.comments_close_days,
+    ARTICLE.c.id,
+    ARTICLE.c.comments,
+    ARTICLE.c.comments_close_days,
+    ARTICLE.c.published_at,
+    ARTICLE.c.created_at,
+)
+#: Columns of the venue in a row of :data:`VENUES` or :data:`VENUES_BY_ID`; a query may add others behind them.
+WIDTH = 1 + len(_TERMS)
+
+_CANONICAL = ORIGIN.alias("canonical")
+_URL = _CANONICAL.c.origin.concat(bindparam("path", type_=ARTICLE.c.url.type))
+_FOUND = (
+    ORIGIN.join(SITE, SITE.c.id == ORIGIN.c.site_id)
+    .join(_CANONICAL, (_CANONICAL.c.site_id == ORIGIN.c.site_id) & (_CANONICAL.c.position == 0))
+    .outerjoin(ARTICLE, ARTICLE.c.url == _URL)
+)
+#: The venue at ``authority`` and ``path``; none where no site owns the host.
+VENUES: Select[Any] = (
+    select(_URL.label("url"), *_TERMS)
+    .select_from(_FOUND)
+    .where(ORIGIN.c.authority == bindparam("authority"))
+    .limit(1)
+)
+#: The venues of articles that are there, by their ``ids``.
+VENUES_BY_ID: Select[Any] = (
+    select(ARTICLE.c.url, *_TERMS)
+    .select_from(ARTICLE.join(SITE, SITE.c.id == ARTICLE.c.site_id))
+    .where(ARTICLE.c.id.in_(bindparam("ids", expanding=True)))
+)
+_THEIRS = ORIGIN.alias("theirs")
+_ORIGINS = (
+    select(func.aggregate_strings(_THEIRS.c.origin, " "))
+    .where(_THEIRS.c.site_id == ORIGIN.c.site_id)
+    .scalar_subquery()
+)
+_SURROUNDINGS = VENUES.add_columns(SITE.c.locale, _ORIGINS)
+
+
+def venue_of(row: Sequence[Any]) -> Venue:
+    """The venue that a row's first columns hold."""
+    url, site_id, mode, days, article_id, *terms = row[:WIDTH]
+    return Venue(
+        url, site_id, SiteTerms(mode, days), article_id, ArticleTerms(*terms) if article_id else None
+    )
+
+
+def sought(address: ArticleAddress) -> dict[str, str]:
+    """What :data:`VENUES` is asked with."""
+    return {"authority": address.authority, "path": address.path_and_query}
+
+
+def find_surroundings(connection: Connection, address: ArticleAddress) -> Surroundings | None:
+    """Where a text on an article would be shown, and by what it is looked at; None where no site owns its host."""
+    row = connection.execute(_SURROUNDINGS, sought(address)).one_or_none()
+    if row is None:
+        return None
+    locale, origins = row[WIDTH:]
+    return Surroundings(venue_of(row), locale, hosts_of(origins.split(" ")))
+
+
+def hosts_of(origins: Sequence[str]) -> frozenset[str]:
+    """The hosts of a site's origins."""
+    return frozenset(urlsplit(origin).hostname or "" for origin in origins)
+
+
+def venues_by_id(connection: Connection, article_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Venue]:
+    """The venues of articles, as they stand now."""
+    rows = connection.execute(VENUES_BY_ID, {"ids": article_ids})
+    return {venue.article_id: venue for venue in map(venue_of, rows) if venue.article_id}

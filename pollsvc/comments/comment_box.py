@@ -1,0 +1,111 @@
+"""The comment box: comments that a process takes at the same moment are committed together. An edge of its own.
+
+Each reader is answered after the commit that holds their comment, never before it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from pollsvc.batching import Batcher
+from pollsvc.comments.admission import Rules
+from pollsvc.comments.batch_statement import insert_comments
+from pollsvc.comments.entries import Entry, Judged, NewComment, make_entry
+from pollsvc.comments.judging import Judge
+from pollsvc.comments.service import judge_comment, submit_comment
+from pollsvc.comments.status import Standing
+from pollsvc.patience import PATIENCE, again_if_cut, hurried, waited_in_vain
+
+
+class CommentBox:
+    """Takes the comments of one process.
+
+    :param reading: the engine that comments are looked at with; each statement by itself.
+    :param together: the engine that batches are committed on.
+    :param alone: the engine for what is settled by itself.
+    :param rules: what the installation set.
+    :param clock: the application's.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        reading: Engine,
+        together: Engine,
+        alone: Engine,
+        rules: Rules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._judge = judge
+        self._reading = reading
+        self._together = together
+        self._alone = alone
+        self._rules = rules
+        self._clock = clock
+        # The same words sent twice are answered as if one came after the other.
+        self._batcher = Batcher(self._commit, key=_key, patience=PATIENCE)
+        #: Whether the last batch waited in vain for a lock that others may need too.
+        self._is_stuck = False
+
+    def submit(self, new: NewComment) -> tuple[Standing, bool]:
+        """Look at a comment and write it.
+
+        :returns: how it stands, and whether it is new, as :func:`pollsvc.comments.service.submit_comment`.
+        :raises PollsvcError: what that and :func:`pollsvc.comments.service.judge_comment` raise.
+        :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
+        """
+        judged = again_if_cut(partial(self._look, new))
+        article_id = judged.venue.article_id
+        if article_id is not None:
+            entry = make_entry(self._judge.keys, judged, article_id)
+            if self._batcher.run(entry):
+                return entry.standing, True
+        # It is an article's first, was sent before, or something changed meanwhile: by itself.
+        return again_if_cut(partial(self._submit_alone, judged))
+
+    def _look(self, new: NewComment) -> Judged:
+        with self._reading.connect() as connection:
+            return judge_comment(connection, self._judge, new, self._rules, self._clock())
+
+    def _submit_alone(self, judged: Judged) -> tuple[Standing, bool]:
+        with Session(self._alone) as session:
+            answer = submit_comment(session, self._judge, judged, self._rules, judged.now)
+            session.commit()
+        return answer
+
+    def _commit(self, entries: Sequence[Entry], patience: float) -> list[bool]:
+        try:
+            # What was committed before its connection was cut is told from what was not by its words.
+            written = again_if_cut(partial(self._insert, entries, patience))
+        except (DataError, IntegrityError):
+            # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
+            return [False] * len(entries)
+        return [entry.standing.id in written for entry in entries]
+
+    def _insert(self, entries: Sequence[Entry], patience: float) -> set[uuid.UUID]:
+        # Who has waited for their turn already does not wait as long again for SQLite's one lock; and where the last batch
+        # waited in vain, the next one has little patience.
+        patient = self._together.execution_options(sqlite_patience=patience)
+        try:
+            with (
+                hurried(self._together) if self._is_stuck else patient.connect() as connection,
+                connection.begin(),
+            ):
+                written = insert_comments(connection, entries)
+        except OperationalError as error:
+            self._is_stuck = waited_in_vain(error)
+            raise
+        self._is_stuck = False
+        return written
+
+
+def _key(entry: Entry) -> bytes:
+    return entry.key

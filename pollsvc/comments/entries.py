@@ -1,0 +1,167 @@
+"""A comment that was looked at becomes rows, all of one transaction: the comment, its text, its first change, what is told, the
+counts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, insert
+from uuid_utils.compat import uuid7
+
+from pollsvc.articles.venues import Venue
+from pollsvc.comments.counts import add_counts
+from pollsvc.comments.judging import Judgement
+from pollsvc.comments.models import Comment, CommentChange, Status
+from pollsvc.comments.revisions import RevisionRows, revision_rows, write_revisions
+from pollsvc.comments.status import Change, Standing, change_row, told_row
+from pollsvc.comments.writers import Writer
+from pollsvc.keys import Keys
+from pollsvc.outbox.models import OutboxEvent
+
+# Made once, and of tables: the ORM would cost more than the database.
+_COMMENTS, _CHANGES, _EVENTS = (
+    insert(cast(Table, model.__table__)) for model in (Comment, CommentChange, OutboxEvent)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewComment:
+    """What a reader sends.
+
+    :param email: of accounts the one that their login has, if any: its keyed hash is kept, and it is not.
+    """
+
+    article_url: str
+    parent_id: uuid.UUID | None
+    writer: Writer
+    name: str
+    email: str | None
+    body: str
+    is_suspect: bool
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A comment that was looked at, ready to be written.
+
+    :param venue: as it was then.
+    :param above: ids of what it hangs below, from the top.
+    :param mode: how its article took comments then.
+    """
+
+    new: NewComment
+    venue: Venue
+    above: Sequence[str]
+    email_hash: bytes | None
+    mode: str
+    judgement: Judgement
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The rows of a new comment.
+
+    :param key: the same for the same words by the same writer in the same place.
+    """
+
+    judged: Judged
+    key: bytes
+    standing: Standing
+    comment: Mapping[str, Any]
+    text: RevisionRows
+    change: Mapping[str, Any]
+    event: Mapping[str, Any]
+
+
+def submission_key(keys: Keys, judged: Judged) -> bytes:
+    """What the same words by the same writer in the same place have in common."""
+    new = judged.new
+    parts = (judged.venue.url.encode(), new.parent_id.bytes if new.parent_id else b"", new.writer.key)
+    return keys.digest("comment submission", *parts, new.name.encode(), new.body.encode())
+
+
+def make_entry(keys: Keys, judged: Judged, article_id: uuid.UUID) -> Entry:
+    """The rows of a comment on an article that is there."""
+    new, judgement, now = judged.new, judged.judgement, judged.now
+    standing = Standing(
+        id=uuid7(),
+        article_id=article_id,
+        site_id=judged.venue.site_id,
+        article_url=judged.venue.url,
+        parent_id=new.parent_id,
+        ancestors=list(judged.above),
+        status=judgement.status,
+        version=1,
+        revision=1,
+        decided_by=judgement.actor,
+        is_featured=False,
+    )
+    key, is_shown = submission_key(keys, judged), judgement.status == Status.PUBLISHED
+    comment = {
+        "id": standing.id,
+        "article_id": article_id,
+        "parent_id": new.parent_id,
+        "below_id": new.parent_id or article_id,
+        "ancestors": list(judged.above),
+        "depth": len(judged.above),
+        "writer_key": new.writer.key,
+        "is_account": new.writer.is_account,
+        "name": new.name,
+        "email": None if new.writer.is_account else new.email,
+        "email_hash": judged.email_hash,
+        "status": judgement.status,
+        "version": 1,
+        "revision": 1,
+        "decided_by": judgement.actor,
+        "is_featured": False,
+        "shown_name": new.name if is_shown else None,
+        "shown_text": new.body if is_shown else None,
+        "shown_html": judgement.marked_up.html if is_shown else None,
+        "replies": 0,
+        "open_reports": 0,
+        "submission_key": key,
+        "created_at": now,
+        "decided_at": now,
+    }
+    return Entry(
+        judged,
+        key,
+        standing,
+        comment,
+        revision_rows(standing.id, 1, judgement, now),
+        change_row(
+            standing, None, Change(action="submit", after=standing.status, actor=judgement.actor), now
+        ),
+        told_row(standing, now),
+    )
+
+
+def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write comments of which none is there, below what is ours until the transaction ends. Replies above are counted before."""
+    connection.execute(_COMMENTS, [entry.comment for entry in entries])
+    write_beside(connection, entries)
+
+
+def write_beside(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Write all but the comments themselves. The counts come last: all who write below an article share their rows."""
+    write_revisions(connection, [entry.text for entry in entries])
+    connection.execute(_CHANGES, [entry.change for entry in entries])
+    connection.execute(_EVENTS, [entry.event for entry in entries])
+    add_counts(connection, Counter((entry.standing.article_id, entry.standing.status) for entry in entries))
+
+
+def replies_above(entries: Iterable[Entry]) -> Counter[uuid.UUID]:
+    """How many published replies come below each comment."""
+    return Counter(
+        uuid.UUID(each)
+        for entry in entries
+        if entry.standing.status == Status.PUBLISHED
+        for each in entry.standing.ancestors
+    )

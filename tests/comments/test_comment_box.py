@@ -1,0 +1,276 @@
+"""Comments that are committed together are what each would be by itself, and none is written past what changed meanwhile."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import DataError
+from sqlalchemy.orm import Session
+
+from pollsvc.articles.discussions import edit_article
+from pollsvc.articles.models import Site
+from pollsvc.articles.service import edit_site
+from pollsvc.comments import comment_box, http_checks
+from pollsvc.comments.admission import CommentRaced, CommentsClosed, CommentsOff, ParentClosed, WriterBanned
+from pollsvc.comments.batch_statement import insert_comments
+from pollsvc.comments.counts import find_differences
+from pollsvc.comments.entries import Entry, NewComment, make_entry
+from pollsvc.comments.judging import Judge
+from pollsvc.comments.models import Comment, CommentChange, CommentRevision, CommentVerdict
+from pollsvc.comments.policy_models import Ban, CheckRequest
+from pollsvc.comments.service import judge_comment
+from pollsvc.comments.status import Standing
+from pollsvc.db import Model
+from pollsvc.keys import Keys
+from pollsvc.outbox.models import OutboxEvent
+from pollsvc.outbox.outgoing import Outgoing
+from tests.comments.submitting import make_box, told_judge
+from tests.factories import (
+    ACTOR,
+    ARTICLE_URL,
+    ORIGIN,
+    RULES,
+    THEN,
+    decide_comment,
+    make_comment,
+    new_comment,
+)
+
+THREADS = 16
+ELSEWHERE = f"{ORIGIN}/elsewhere"
+TABLES: tuple[type[Model], ...] = (CommentRevision, CommentVerdict, CheckRequest, CommentChange)
+#: What no two comments share.
+OWN = {
+    "id",
+    "article_id",
+    "below_id",
+    "parent_id",
+    "ancestors",
+    "comment_id",
+    "submission_key",
+    "milliseconds",
+}
+
+
+@dataclass
+class Scene:
+    """A site, and a published comment on an article that is there."""
+
+    session: Session
+    engine: sa.Engine
+    keys: Keys
+    site: Site
+    top: Standing
+
+    def look(self, new: NewComment, judge: Judge | None = None) -> Entry:
+        """A comment that was looked at, and is ready to be written."""
+        self.session.commit()
+        judged = judge_comment(self.session.connection(), judge or Judge(self.keys), new, RULES, THEN)
+        self.session.commit()
+        assert judged.venue.article_id
+        return make_entry(self.keys, judged, judged.venue.article_id)
+
+    def write(self, *entries: Entry) -> list[bool]:
+        """Write them together, and say which were written."""
+        self.session.commit()
+        with self.engine.execution_options(sqlite_write=True).begin() as connection:
+            written = insert_comments(connection, entries)
+        return [entry.standing.id in written for entry in entries]
+
+    def submit_looked_at(self, entry: Entry) -> bool:
+        """Put it into the box as it was looked at then, and say whether it is new."""
+        box = make_box(self.engine, self.keys)
+        box._look = lambda new: entry.judged  # type: ignore[method-assign]
+        return box.submit(entry.judged.new)[1]
+
+
+@pytest.fixture
+def scene(session: Session, engine: sa.Engine, keys: Keys, site: Site) -> Scene:
+    top = make_comment(session, keys=keys, number=50, is_approved=True)
+    session.commit()
+    return Scene(session, engine, keys, site, top)
+
+
+def kept(session: Session, comment_id: UUID) -> dict[str, Any]:
+    """Everything that is stored of a comment, but for what no two share."""
+    session.rollback()
+    of = {Comment: Comment.id == comment_id, OutboxEvent: OutboxEvent.subject == f"comment:{comment_id}"}
+    of |= {model: model.__table__.c.comment_id == comment_id for model in TABLES}
+    found = {}
+    for model, which in of.items():
+        rows = session.execute(sa.select(model.__table__).where(which)).mappings()
+        own = OWN | ({"key", "subject", "data"} if model is OutboxEvent else set())
+        found[model.__tablename__] = sorted(
+            ({name: value for name, value in row.items() if name not in own} for row in rows), key=repr
+        )
+    return found
+
+
+class TestTogether:
+    @pytest.mark.parametrize("is_reply", [False, True], ids=["top", "reply"])
+    @pytest.mark.parametrize("mood", ["0", "1", "fails"])
+    def test_each_is_what_it_is_by_itself(self, scene: Scene, mood: str, is_reply: bool) -> None:
+        session, keys = scene.session, scene.keys
+        other = make_comment(session, keys=keys, number=50, article_url=ELSEWHERE, is_approved=True)
+        judge, body = told_judge(keys), f"Ring **the** bell, mood={mood}: https://bell.example/ says why."
+        parents = (scene.top.id, other.id) if is_reply else (None, None)
+
+        alone = make_comment(session, keys=keys, judge=judge, body=body, parent_id=parents[0])
+        beside = scene.look(new_comment(keys, number=2, article_url=ELSEWHERE, body="Beside."))
+        sent = new_comment(keys, body=body, article_url=ELSEWHERE, parent_id=parents[1])
+        together = scene.look(sent, judge)
+        assert scene.write(beside, together) == [True, True]
+
+        found = kept(session, together.standing.id)
+        assert found == kept(session, alone.id)
+        assert {name: len(rows) for name, rows in found.items()} == {
+            "comment": 1,
+            "comment_revision": 1,
+            "comment_verdict": 2,
+            "check_request": 0,
+            "comment_change": 1,
+            "outbox_event": 1,
+        }
+        assert find_differences(session) == []
+
+    def test_checks_over_http_are_asked(self, scene: Scene) -> None:
+        outgoing = Outgoing(private_hosts=frozenset({"127.0.0.1"}))
+        check = http_checks.make_check(
+            scene.session, outgoing, name="tone", url="http://127.0.0.1:1/", timeout=5, actor=ACTOR, now=THEN
+        )
+
+        entry = scene.look(new_comment(scene.keys))
+
+        assert scene.write(entry) == [True]
+        (request,) = kept(scene.session, entry.standing.id)["check_request"]
+        assert (request["name"], request["attempts"], request["due_at"]) == (f"http:{check.name}", 0, THEN)
+
+    def test_many_at_once_are_all_there_and_counted(self, scene: Scene) -> None:
+        session, box = scene.session, make_box(scene.engine, scene.keys)
+        new = [
+            new_comment(
+                scene.keys, number=number, parent=scene.top if number % 2 else None, body=f"Word {number}."
+            )
+            for number in range(THREADS * 4)
+        ]
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            answers = list(pool.map(box.submit, new))
+
+        assert all(is_new for _, is_new in answers)
+        session.rollback()
+        stored = set(session.scalars(sa.select(Comment.id)))
+        assert stored == {standing.id for standing, _ in answers} | {scene.top.id}
+        assert find_differences(session) == []
+
+    def test_the_same_words_are_one_comment_whoever_comes_first(self, scene: Scene) -> None:
+        box = make_box(scene.engine, scene.keys)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            answers = list(pool.map(box.submit, [new_comment(scene.keys, parent=scene.top)] * THREADS))
+
+        assert len({standing.id for standing, _ in answers}) == 1
+        assert sum(is_new for _, is_new in answers) == 1
+        assert find_differences(scene.session) == []
+
+    def test_where_none_can_be_stored_each_tries_by_itself(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise DataError("INSERT", {}, ValueError())
+
+        monkeypatch.setattr(comment_box, "insert_comments", fail)
+
+        standing, is_new = make_box(scene.engine, scene.keys).submit(new_comment(scene.keys))
+
+        assert is_new
+        assert len(kept(scene.session, standing.id)["comment"]) == 1
+
+
+Change = Callable[[Scene, Entry], object]
+
+
+def of_article(**changes: object) -> Change:
+    return lambda scene, _: edit_article(scene.session, ARTICLE_URL, changes, actor=ACTOR, now=THEN)
+
+
+def of_site(**changes: object) -> Change:
+    return lambda scene, _: edit_site(scene.session, scene.site.id, changes, actor=ACTOR, now=THEN)
+
+
+def ban(scene: Scene, entry: Entry) -> None:
+    key = entry.judged.new.writer.key
+    scene.session.add(Ban(writer_key=key, reason_code="spam", created_by=ACTOR, created_at=THEN))
+
+
+def reject_parent(scene: Scene, _: Entry) -> None:
+    decide_comment(scene.session, scene.top, "reject")
+
+
+class TestWhatChangedMeanwhile:
+    @pytest.mark.parametrize(
+        ("change", "refusal"),
+        [
+            pytest.param(of_article(comments="closed"), CommentsClosed, id="article closed"),
+            pytest.param(
+                of_article(comments_close_days=1, published_at=THEN.replace(year=2025)),
+                CommentsClosed,
+                id="days over",
+            ),
+            pytest.param(of_site(comments="off"), CommentsOff, id="off on the site"),
+            pytest.param(ban, WriterBanned, id="writer banned"),
+            pytest.param(reject_parent, ParentClosed, id="parent rejected"),
+        ],
+    )
+    def test_refuses_a_comment_though_it_was_looked_at(
+        self, scene: Scene, change: Change, refusal: type[Exception]
+    ) -> None:
+        entry = scene.look(new_comment(scene.keys, parent=scene.top))
+        change(scene, entry)
+
+        assert scene.write(entry) == [False]
+
+        with pytest.raises(refusal):
+            scene.submit_looked_at(entry)
+        scene.session.rollback()
+        assert scene.session.get(Comment, entry.standing.id) is None
+        assert find_differences(scene.session) == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            pytest.param(of_site(comments_close_days=5), id="days of the site"),
+            pytest.param(of_site(origins=["https://moved.example", ORIGIN]), id="another address"),
+        ],
+    )
+    def test_has_one_written_by_itself(self, scene: Scene, change: Change) -> None:
+        entry = scene.look(new_comment(scene.keys, parent=scene.top))
+        change(scene, entry)
+
+        assert scene.write(entry) == [False]
+
+        assert scene.submit_looked_at(entry)
+        assert find_differences(scene.session) == []
+
+    def test_what_is_read_first_by_now_is_not_published(self, scene: Scene) -> None:
+        entry = scene.look(new_comment(scene.keys), Judge(scene.keys, checks=[]))
+        assert entry.standing.status == "published"
+        of_article(comments="premoderated")(scene, entry)
+
+        assert scene.write(entry) == [False]
+
+        with pytest.raises(CommentRaced):
+            scene.submit_looked_at(entry)
+
+    def test_keeps_no_other_comment_back(self, scene: Scene) -> None:
+        banned, fine = (scene.look(new_comment(scene.keys, number=number)) for number in (1, 2))
+        ban(scene, banned)
+        # It is there already, word for word.
+        again = scene.look(new_comment(scene.keys, number=50))
+
+        assert scene.write(banned, fine, again) == [False, True, False]
+        assert find_differences(scene.session) == []
