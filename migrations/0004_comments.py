@@ -118,7 +118,10 @@ def _create_policies() -> None:
         sa.Column("exceptions", sa.JSON, nullable=False),
         sa.Column("updated_at", _TIME, nullable=False),
         sa.Column("updated_by", sa.Text, nullable=False),
-        sa.CheckConstraint("kind IN ('banned', 'suspect')", name=op.f("ck_word_list_known_kind")),
+        sa.CheckConstraint(
+            "kind IN ('banned', 'suspect', 'banned_domains', 'trusted_domains')",
+            name=op.f("ck_word_list_known_kind"),
+        ),
         sa.CheckConstraint("version >= 1", name=op.f("ck_word_list_version_from_one")),
         sa.PrimaryKeyConstraint("kind", "language", name=op.f("pk_word_list")),
     )

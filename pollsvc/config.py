@@ -85,7 +85,9 @@ class Settings:
     )
     log_level: str = _setting("debug, info, warning or error.", values.log_level, "info")
     database_pool: int = _setting(
-        "Database connections of one process at the most, beside 4 for votes and results.", values.whole, 16
+        "Database connections of one process at the most, beside 5 for votes, comments and results.",
+        values.whole,
+        16,
     )
     limit_staff: str = _setting("Newsroom calls per API token.", values.limit, "1200/minute")
     limit_voters: str = _setting("New voter tokens per network.", values.limit, "600/minute")

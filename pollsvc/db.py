@@ -27,7 +27,7 @@ from pollsvc.keys import Keys
 from pollsvc.patience import PATIENCE
 
 #: Connections of a process for what is done most: one for each kind of batch, and one for what waited in line.
-HOT_CONNECTIONS = 4
+HOT_CONNECTIONS = 5
 #: Connections of the outbox worker: deliveries hold none while they wait for a server.
 OUTBOX_CONNECTIONS = 4
 # What is done most looks everything up by key. Planned once, and never as a scan: a table that was empty when PostgreSQL

@@ -134,19 +134,27 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     return given
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keys: Keys
-) -> Iterator[SuiteDatabase]:
-    """A migrated database of each kind, made once. Ask for `database_url` or what is above it to have it emptied."""
-    made: SuiteDatabase
-    if request.param == "sqlite":
-        made = SqliteDatabase(tmp_path_factory.mktemp("sqlite"), keys)
-    else:
-        # Not an argument: tests on SQLite would start PostgreSQL too.
-        made = PostgresDatabase(request.getfixturevalue("postgres"), "suite", keys)
+@pytest.fixture(scope="session")
+def _sqlite(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> SqliteDatabase:
+    return SqliteDatabase(tmp_path_factory.mktemp("sqlite"), keys)
+
+
+@pytest.fixture(scope="session")
+def _postgresql(postgres: PostgresServer, keys: Keys) -> Iterator[PostgresDatabase]:
+    made = PostgresDatabase(postgres, "suite", keys)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> SuiteDatabase:
+    """A migrated database of each kind, made once. Ask for `database_url` or what is above it to have it emptied.
+
+    Made by fixtures of their own, which last when the tests of a process change between the kinds; and not by arguments, for
+    tests on SQLite would start PostgreSQL too.
+    """
+    made: SuiteDatabase = request.getfixturevalue(f"_{request.param}")
+    return made
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class TestServe:
 
         postgres.drop_database("crowded")
         assert done.returncode == 1
-        assert "may hold 322 connections, and PostgreSQL gives 297" in done.stderr
+        assert "may hold 325 connections, and PostgreSQL gives 297" in done.stderr
         assert done.stderr.startswith("Error: ") or "\nError: " in done.stderr
 
     def test_what_leaves_little_starts_with_a_note(self, postgres: PostgresServer, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ class TestServe:
 
         postgres.drop_database("crowded")
         assert re.search(
-            r"^Note: 1 worker with POLLSVC_DATABASE_POOL=160 and 5 more for votes and wake-ups may hold 165 of the 297",
+            r"^Note: 1 worker with POLLSVC_DATABASE_POOL=160 and 6 more for votes and wake-ups may hold 166 of the 297",
             told,
             re.MULTILINE,
         )

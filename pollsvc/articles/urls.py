@@ -138,6 +138,15 @@ def authority_of(origin: str) -> str:
     return canonical_origin(origin).partition("://")[2]
 
 
+def host_of(address: str) -> str:
+    """The canonical host that browsers are led to by an address, whatever else is in it; empty where it has none."""
+    try:
+        host = unquote(urlsplit(address).hostname or "")
+        return _canonical_ipv6(host) if ":" in host else _canonical_host(host)
+    except ValueError:
+        return ""
+
+
 def _split(url: str) -> SplitResult:
     if len(url) > MAX_CHARACTERS:
         raise InvalidUrl(f"The URL has more than {MAX_CHARACTERS:,} characters.")

@@ -117,6 +117,22 @@ def refuse_banned(connection: Connection, writer: Writer, now: datetime) -> None
         raise WriterBanned(None if None in ends else max(filter(None, ends)))
 
 
+def ask_again(
+    session: Session, article: Article, writer: Writer, *, mode: str, status: str, now: datetime
+) -> None:
+    """Ask once more, in the transaction that writes, what was asked before a text was looked at.
+
+    :param mode: how the article took comments then.
+    :param status: where the text would stand.
+    :raises CommentsClosed, CommentsOff, WriterBanned: if it was stopped meanwhile.
+    :raises CommentRaced: if it would be published, and all are read first by now.
+    """
+    by_now = take_comments(article.site, article, now)
+    refuse_banned(session.connection(), writer, now)
+    if by_now == "premoderated" and mode != by_now and status == Status.PUBLISHED:
+        raise CommentRaced
+
+
 def is_stopped(session: Session, comment_id: uuid.UUID, now: datetime) -> bool:
     """Whether a comment that waited must wait on: its writer was banned meanwhile, or all are read first by now."""
     seen = session.execute(

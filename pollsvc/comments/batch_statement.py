@@ -20,6 +20,7 @@ from pollsvc.comments.models import Comment, CommentChange, CommentRevision, Com
 from pollsvc.comments.policy_models import CheckRequest
 from pollsvc.db import Model, UtcDateTime
 from pollsvc.outbox.models import OutboxEvent
+from pollsvc.patience import HURRY
 
 
 class _Rows:
@@ -103,30 +104,37 @@ _SEEN = _Rows(
 #: Each reply with each comment that it hangs below.
 _ABOVE = _Rows("above", {"reply_id": sa.Uuid(), "id": sa.Uuid()})
 
-# A comment is left out where anything is not as it was when it was looked at; each of those is settled by itself. What replies
-# hang below is locked first, from the deepest up, as everybody does, and FOR NO KEY UPDATE shows it as it is now. Comments are
-# written in one order, so that two statements with the same words do not wait for each other in a circle. The counts need all
-# that was written, and so come last.
+# A comment is left out where anything is not as it was when it was looked at, or is in somebody's hands; each of those is settled
+# by itself. So nothing is waited for before all is compared, and what is compared is of that moment: whatever replies hang
+# below, and the articles, whose keys a site's new address changes, are locked or passed over. What may be waited for is who
+# writes the same words, and who changes the same count, for HURRY seconds: nobody waits long for another one's article.
+# Comments are written in one order, so that two statements with the same words do not wait for each other in a circle.
 _SUBMIT = """
-WITH seen AS MATERIALIZED (SELECT * FROM {seen.unfolded}),
-above AS MATERIALIZED (SELECT * FROM {above.unfolded}),
+WITH hurry AS MATERIALIZED (SELECT set_config('lock_timeout', CAST(:hurry AS text), true)),
+seen AS MATERIALIZED (SELECT seen.* FROM hurry, {seen.unfolded}),
+above AS MATERIALIZED (SELECT above.* FROM {above.unfolded}),
+place AS MATERIALIZED (
+  SELECT article.* FROM article WHERE article.url IN (SELECT seen.url FROM seen)
+   ORDER BY article.id FOR KEY SHARE SKIP LOCKED),
 parent AS MATERIALIZED (
   SELECT comment.id, comment.status FROM comment WHERE comment.id IN (SELECT above.id FROM above)
-   ORDER BY comment.depth DESC, comment.id DESC FOR NO KEY UPDATE OF comment),
+   ORDER BY comment.depth DESC, comment.id DESC FOR NO KEY UPDATE SKIP LOCKED),
+held AS MATERIALIZED (
+  SELECT above.reply_id, count(*) AS n FROM above JOIN parent ON parent.id = above.id GROUP BY above.reply_id),
 ins AS (
   INSERT INTO comment ({c.columns})
   SELECT {c.values} FROM {c.unfolded} JOIN seen ON seen.id = c.id
-    JOIN article ON article.id = c.article_id JOIN site ON site.id = article.site_id
-   WHERE article.url = seen.url AND site.comments = seen.site_comments
+    JOIN place ON place.id = c.article_id JOIN site ON site.id = place.site_id
+    LEFT JOIN held ON held.reply_id = c.id LEFT JOIN parent ON parent.id = c.parent_id
+   WHERE place.url = seen.url AND site.comments = seen.site_comments
      AND site.comments_close_days IS NOT DISTINCT FROM seen.site_days
-     AND article.comments IS NOT DISTINCT FROM seen.comments
-     AND article.comments_close_days IS NOT DISTINCT FROM seen.days
-     AND article.published_at IS NOT DISTINCT FROM seen.published_at
+     AND place.comments IS NOT DISTINCT FROM seen.comments
+     AND place.comments_close_days IS NOT DISTINCT FROM seen.days
+     AND place.published_at IS NOT DISTINCT FROM seen.published_at
      AND NOT EXISTS (SELECT 1 FROM ban WHERE ban.writer_key = c.writer_key AND ban.lifted_at IS NULL
                                          AND (ban.ends_at IS NULL OR ban.ends_at > c.created_at))
      AND NOT EXISTS (SELECT 1 FROM comment AS same WHERE same.submission_key = c.submission_key)
-     AND (c.parent_id IS NULL
-          OR EXISTS (SELECT 1 FROM parent WHERE parent.id = c.parent_id AND parent.status = 'published'))
+     AND (c.depth = 0 OR (held.n = c.depth AND parent.status = 'published'))
    ORDER BY c.submission_key
   ON CONFLICT (submission_key) DO NOTHING RETURNING id, article_id, status),
 replies AS (
@@ -159,7 +167,7 @@ SELECT ins.id FROM ins
 _ROWS = {"seen": _SEEN, "above": _ABOVE, "c": _C, "r": _R, "v": _V, "q": _Q, "l": _L, "e": _E}
 # Put together from constants of this module; what readers send comes as parameters.
 _STATEMENT = text(_SUBMIT.format(**_ROWS)).bindparams(
-    *(parameter for rows in _ROWS.values() for parameter in rows.bound())
+    bindparam("hurry", type_=sa.Text), *(parameter for rows in _ROWS.values() for parameter in rows.bound())
 )
 
 
@@ -174,13 +182,20 @@ def insert_comments(connection: sa.Connection, entries: Sequence[Entry]) -> set[
     return set(connection.scalars(_STATEMENT, _parameters(entries)))
 
 
-def _parameters(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+def find_written(connection: sa.Connection, entries: Sequence[Entry]) -> set[uuid.UUID]:
+    """The ids of those that are there."""
+    ids = [entry.standing.id for entry in entries]
+    return set(connection.scalars(sa.select(Comment.id).where(Comment.id.in_(ids))))
+
+
+def _parameters(entries: Sequence[Entry]) -> dict[str, Any]:
     above = [
         {"reply_id": entry.standing.id, "id": uuid.UUID(each)}
         for entry in entries
         for each in entry.standing.ancestors
     ]
     return {
+        "hurry": f"{HURRY}s",
         **_SEEN.given([_seen(entry) for entry in entries]),
         **_ABOVE.given(above),
         **_C.given([entry.comment for entry in entries]),

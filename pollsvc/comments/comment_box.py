@@ -11,17 +11,17 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher
 from pollsvc.comments.admission import Rules
-from pollsvc.comments.batch_statement import insert_comments
-from pollsvc.comments.entries import Entry, Judged, NewComment, make_entry
+from pollsvc.comments.batch_statement import find_written, insert_comments
+from pollsvc.comments.entries import Entry, Judged, NewComment, Place, make_entry
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.service import judge_comment, submit_comment
 from pollsvc.comments.status import Standing
-from pollsvc.patience import PATIENCE, again_if_cut, hurried, waited_in_vain
+from pollsvc.patience import HURRY, PATIENCE, again_if_cut, waited_in_vain
 
 
 class CommentBox:
@@ -52,7 +52,7 @@ class CommentBox:
         self._clock = clock
         # The same words sent twice are answered as if one came after the other.
         self._batcher = Batcher(self._commit, key=_key, patience=PATIENCE)
-        #: Whether the last batch waited in vain for a lock that others may need too.
+        #: Whether the last batch waited in vain for SQLite's one lock.
         self._is_stuck = False
 
     def submit(self, new: NewComment) -> tuple[Standing, bool]:
@@ -63,9 +63,10 @@ class CommentBox:
         :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
         """
         judged = again_if_cut(partial(self._look, new))
-        article_id = judged.venue.article_id
-        if article_id is not None:
-            entry = make_entry(self._judge.keys, judged, article_id)
+        venue = judged.venue
+        if venue.article_id is not None:
+            place = Place(venue.article_id, venue.site_id, venue.url)
+            entry = make_entry(self._judge.keys, judged, place)
             if self._batcher.run(entry):
                 return entry.standing, True
         # It is an article's first, was sent before, or something changed meanwhile: by itself.
@@ -77,28 +78,43 @@ class CommentBox:
 
     def _submit_alone(self, judged: Judged) -> tuple[Standing, bool]:
         with Session(self._alone) as session:
-            answer = submit_comment(session, self._judge, judged, self._rules, judged.now)
+            answer = submit_comment(session, self._judge, judged, self._rules, self._clock())
             session.commit()
         return answer
 
     def _commit(self, entries: Sequence[Entry], patience: float) -> list[bool]:
         try:
-            # What was committed before its connection was cut is told from what was not by its words.
-            written = again_if_cut(partial(self._insert, entries, patience))
-        except (DataError, IntegrityError):
-            # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
-            return [False] * len(entries)
+            written = self._insert(entries, patience)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                written = self._insert_rest(entries, patience, error)
+            elif _is_for_one_alone(error):
+                # It may be one's fault, but none is written: each tries by itself, and that one fails or waits alone.
+                return [False] * len(entries)
+            else:
+                raise
         return [entry.standing.id in written for entry in entries]
 
-    def _insert(self, entries: Sequence[Entry], patience: float) -> set[uuid.UUID]:
-        # Who has waited for their turn already does not wait as long again for SQLite's one lock; and where the last batch
-        # waited in vain, the next one has little patience.
-        patient = self._together.execution_options(sqlite_patience=patience)
+    def _insert_rest(self, entries: Sequence[Entry], patience: float, cut: DBAPIError) -> set[uuid.UUID]:
+        """Look what was committed before the connection was cut, and write the rest.
+
+        :raises DBAPIError: the cut, where that fails too: then it is not known what was stored.
+        """
         try:
-            with (
-                hurried(self._together) if self._is_stuck else patient.connect() as connection,
-                connection.begin(),
-            ):
+            with self._reading.connect() as connection:
+                written = find_written(connection, entries)
+            rest = [entry for entry in entries if entry.standing.id not in written]
+            return written | self._insert(rest, patience) if rest else written
+        except DBAPIError as error:
+            raise cut from error
+
+    def _insert(self, entries: Sequence[Entry], patience: float) -> set[uuid.UUID]:
+        # Who has waited for their turn already does not wait as long again for SQLite's one lock, and hardly where the last batch
+        # waited in vain. On PostgreSQL the statement itself is in a hurry.
+        seconds = HURRY if self._is_stuck else patience
+        engine = self._together.execution_options(sqlite_patience=seconds)
+        try:
+            with engine.connect() as connection, connection.begin():
                 written = insert_comments(connection, entries)
         except OperationalError as error:
             self._is_stuck = waited_in_vain(error)
@@ -109,3 +125,12 @@ class CommentBox:
 
 def _key(entry: Entry) -> bytes:
     return entry.key
+
+
+def _is_for_one_alone(error: DBAPIError) -> bool:
+    """Whether what failed for all may do for each: what cannot be stored, and on PostgreSQL a lock that was not to be had."""
+    # deadlock_detected, and lock_not_available.
+    return isinstance(error, DataError | IntegrityError) or getattr(error.orig, "sqlstate", None) in (
+        "40P01",
+        "55P03",
+    )

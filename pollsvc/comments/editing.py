@@ -11,7 +11,14 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
 from pollsvc.articles.venues import hosts_of
-from pollsvc.comments.admission import EditWindowOver, NotEditable, Rules, refuse_banned, take_comments
+from pollsvc.comments.admission import (
+    EditWindowOver,
+    NotEditable,
+    Rules,
+    ask_again,
+    refuse_banned,
+    take_comments,
+)
 from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.judging import Draft, Judge, Judgement, judge
 from pollsvc.comments.models import CommentChange, CommentRevision, CommentVerdict, Status
@@ -34,11 +41,14 @@ from pollsvc.comments.writers import Writer
 class JudgedEdit:
     """An edit that was looked at, ready to be written.
 
+    :param mode: how the article took comments then.
     :param judgement: None where the text is what it was.
     """
 
     seen: Standing
+    writer: Writer
     name: str
+    mode: str
     judgement: Judgement | None
 
 
@@ -80,7 +90,7 @@ def judge_edit(
     if name is None:
         raise CommentUnreadable
     if body == _text_of(session, seen):
-        return JudgedEdit(seen, name, None)
+        return JudgedEdit(seen, writer, name, mode, None)
     draft = Draft(
         locale=article.site.locale,
         hosts=hosts_of([row.origin for row in article.site.origins]),
@@ -93,7 +103,7 @@ def judge_edit(
         comment_id=comment_id,
     )
     grounds = find_grounds(connection, writer, comment.email_hash, now, comment_id)
-    return JudgedEdit(seen, name, judge(connection, judge_, draft, grounds, now))
+    return JudgedEdit(seen, writer, name, mode, judge(connection, judge_, draft, grounds, now))
 
 
 def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
@@ -101,10 +111,13 @@ def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
     nothing.
 
     :raises StaleVersion: if the comment changed meanwhile.
+    :raises CommentsClosed, CommentsOff, WriterBanned, CommentRaced: as :func:`pollsvc.comments.admission.ask_again`.
     """
     seen, judgement = edit.seen, edit.judgement
     if judgement is None:
         return seen
+    article = session.get_one(Article, seen.article_id, populate_existing=True)
+    ask_again(session, article, edit.writer, mode=edit.mode, status=judgement.status, now=now)
     number = seen.revision + 1
     shown = Shown(edit.name, judgement.body, judgement.marked_up.html)
     change = Change(

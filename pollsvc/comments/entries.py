@@ -65,6 +65,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Place:
+    """An article that is there."""
+
+    id: uuid.UUID
+    site_id: uuid.UUID
+    url: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """The rows of a new comment.
 
@@ -80,21 +89,23 @@ class Entry:
     event: Mapping[str, Any]
 
 
-def submission_key(keys: Keys, judged: Judged) -> bytes:
-    """What the same words by the same writer in the same place have in common."""
-    new = judged.new
-    parts = (judged.venue.url.encode(), new.parent_id.bytes if new.parent_id else b"", new.writer.key)
+def submission_key(keys: Keys, new: NewComment, url: str) -> bytes:
+    """What the same words by the same writer in the same place have in common.
+
+    :param url: of the article, canonical.
+    """
+    parts = (url.encode(), new.parent_id.bytes if new.parent_id else b"", new.writer.key)
     return keys.digest("comment submission", *parts, new.name.encode(), new.body.encode())
 
 
-def make_entry(keys: Keys, judged: Judged, article_id: uuid.UUID) -> Entry:
+def make_entry(keys: Keys, judged: Judged, article: Place) -> Entry:
     """The rows of a comment on an article that is there."""
     new, judgement, now = judged.new, judged.judgement, judged.now
     standing = Standing(
         id=uuid7(),
-        article_id=article_id,
-        site_id=judged.venue.site_id,
-        article_url=judged.venue.url,
+        article_id=article.id,
+        site_id=article.site_id,
+        article_url=article.url,
         parent_id=new.parent_id,
         ancestors=list(judged.above),
         status=judgement.status,
@@ -103,12 +114,12 @@ def make_entry(keys: Keys, judged: Judged, article_id: uuid.UUID) -> Entry:
         decided_by=judgement.actor,
         is_featured=False,
     )
-    key, is_shown = submission_key(keys, judged), judgement.status == Status.PUBLISHED
+    key, is_shown = submission_key(keys, new, article.url), judgement.status == Status.PUBLISHED
     comment = {
         "id": standing.id,
-        "article_id": article_id,
+        "article_id": article.id,
         "parent_id": new.parent_id,
-        "below_id": new.parent_id or article_id,
+        "below_id": new.parent_id or article.id,
         "ancestors": list(judged.above),
         "depth": len(judged.above),
         "writer_key": new.writer.key,

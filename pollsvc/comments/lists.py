@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from pollsvc.comments.checks.word_lists import MATCHERS
 from pollsvc.comments.policy_models import WordList
+from pollsvc.comments.words.domains import Domains
 from pollsvc.comments.words.matching import WordMatcher
 from pollsvc.db import insert_into
-from pollsvc.errors import NotFound, StaleVersion, one_field
+from pollsvc.errors import Invalid, NotFound, StaleVersion
 from pollsvc.staff.service import record
 
 #: What a list's words do: see the checks that bear these names.
-KINDS = ("banned", "suspect")
+KINDS = tuple(MATCHERS)
+#: Of those whose entries are domains, which are of no language.
+DOMAIN_KINDS = tuple(kind for kind, matcher in MATCHERS.items() if matcher is Domains)
+#: Entries that a refusal names: whoever sends a hundred thousand wrong ones need not read of each.
+_MOST_TOLD = 20
 
 
 class ListNotFound(NotFound):
@@ -84,20 +91,35 @@ def get_list(session: Session, kind: str, language: str) -> WordList:
     return found
 
 
-def check_entries(
-    words: Sequence[str],
-    exceptions: Sequence[str],
-    build: Callable[[Sequence[str], Sequence[str]], object] = WordMatcher,
-) -> None:
-    """Build what will look for the words, once, so that no comment meets a list that cannot be. Takes a second for long ones.
+def check_entries(kind: str, words: Sequence[str], exceptions: Sequence[str]) -> None:
+    """Refuse entries that would find nothing: whoever lists them believes in them.
 
-    :param build: raises ValueError about an entry in which nothing remains to be found.
-    :raises Invalid: if there is one; the field is ``words``, and the sentence names it.
+    :raises Invalid: if there are such; the fields are those of the first few, as ``words.3``.
     """
+    why_not = _why_no_domain if kind in DOMAIN_KINDS else _why_no_word
+    wrong = (
+        (f"{field}.{place}", sentence)
+        for field, entries in (("words", words), ("exceptions", exceptions))
+        for place, entry in enumerate(entries)
+        if (sentence := why_not(entry))
+    )
+    if fields := dict(islice(wrong, _MOST_TOLD)):
+        raise Invalid(fields=fields)
+
+
+def _why_no_domain(entry: str) -> str | None:
     try:
-        build(words, exceptions)
+        Domains([entry])
     except ValueError as error:
-        raise one_field("words", f"Nothing of an entry could be found in a text: {error}") from error
+        return str(error)
+    return None
+
+
+def _why_no_word(entry: str) -> str | None:
+    # Where there is a letter or a number, something remains of it.
+    if any(map(str.isalnum, entry)) or WordMatcher([entry]).find(entry):
+        return None
+    return "Nothing of it could be found in a text."
 
 
 def replace_list(

@@ -11,6 +11,7 @@ from typing import Any
 from flask import current_app
 
 from pollsvc.comments import bans, lists, policy_drafts
+from pollsvc.comments.checks.word_lists import EVERYWHERE
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.lists import ListSize
 from pollsvc.comments.newsroom_schemas import (
@@ -85,8 +86,8 @@ def show_list(kind: str, language: str) -> WordList:
 def replace_list(body: dict[str, Any], kind: str, language: str) -> ListSize:
     """Let a list say this from now on: `und` in every language, else in texts on sites of that language."""
     place = _place(kind, language)
-    # Before the first lock: a long list takes a second, in which readers write.
-    lists.check_entries(body["words"], body["exceptions"])
+    # Before the first lock: a long list takes a moment, in which readers write.
+    lists.check_entries(kind, body["words"], body["exceptions"])
     found = lists.replace_list(db.writing, *place, **body, actor=actor().reference, now=now())
     db.writing.commit()
     return lists.size_of(found)
@@ -209,10 +210,12 @@ def activate_policy(body: dict[str, Any], version: int) -> PolicyVersion:
 
 def _place(kind: str, language: str) -> tuple[str, str]:
     if kind not in lists.KINDS:
-        raise lists.ListNotFound(f"There are two kinds of lists: {' and '.join(lists.KINDS)}.")
+        raise lists.ListNotFound(f"The kinds of lists are {', '.join(lists.KINDS)}.")
     # The case of a language is nobody's meaning (BCP 47 §2.1.1).
     if not _LANGUAGE.match(language.lower()):
         raise one_field("language", "Must be a language such as en, or und for every one.")
+    if kind in lists.DOMAIN_KINDS and language.lower() != EVERYWHERE:
+        raise one_field("language", "Domains are of no language: must be und.")
     return kind, language.lower()
 
 

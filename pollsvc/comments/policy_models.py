@@ -22,12 +22,14 @@ from pollsvc.outbox.models import SignedFor
 
 
 class WordList(Model):
-    """Words that a check looks for, in one language; ``und`` is every one (BCP 47)."""
+    """Words or domains that a check looks for, in one language; ``und`` is every one (BCP 47)."""
 
     __tablename__ = "word_list"
     __table_args__ = (
         PrimaryKeyConstraint("kind", "language"),
-        CheckConstraint("kind IN ('banned', 'suspect')", name="known_kind"),
+        CheckConstraint(
+            "kind IN ('banned', 'suspect', 'banned_domains', 'trusted_domains')", name="known_kind"
+        ),
         CheckConstraint("version >= 1", name="version_from_one"),
     )
 

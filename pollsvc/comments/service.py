@@ -13,8 +13,8 @@ from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article
 from pollsvc.articles.service import ensure_article, no_site, read_address
 from pollsvc.articles.venues import find_surroundings
-from pollsvc.comments.admission import CommentRaced, Rules, find_parent, refuse_banned, take_comments
-from pollsvc.comments.entries import Judged, NewComment, make_entry, write_beside
+from pollsvc.comments.admission import Rules, ask_again, find_parent, refuse_banned, take_comments
+from pollsvc.comments.entries import Judged, NewComment, Place, make_entry, submission_key, write_beside
 from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.judging import Draft, Judge, judge
 from pollsvc.comments.models import Comment, CommentReport, Status
@@ -75,19 +75,21 @@ def submit_comment(
         stopped meanwhile.
     :raises CommentRaced: if it was judged to be published, and all are read first by now.
     """
-    new, judgement, connection = judged.new, judged.judgement, session.connection()
+    new, connection = judged.new, session.connection()
     article = ensure_article(session, new.article_url, now, by_reader=True)
-    mode = take_comments(article.site, article, now)
-    refuse_banned(connection, new.writer, now)
-    if mode == "premoderated" and judged.mode != mode and judgement.status == Status.PUBLISHED:
-        raise CommentRaced
+    key = submission_key(judge_.keys, new, article.url)
+    # Before all else: whoever was not told that their comment is in is told so, whatever was stopped since.
+    known = _known(session, key)
+    if known is not None:
+        return standing_of(session, known), False
+    ask_again(session, article, new.writer, mode=judged.mode, status=judged.judgement.status, now=now)
     find_parent(connection, article.id, new.parent_id, rules, for_update=True)
-    entry = make_entry(judge_.keys, judged, article.id)
+    entry = make_entry(judge_.keys, judged, Place(article.id, article.site_id, article.url))
     made = None
     while made is None:
-        # Looked for first: an INSERT that meets the same words waits for whoever changes them, who may wait for the parent's
+        # Looked for again: an INSERT that meets the same words waits for whoever changes them, who may wait for the parent's
         # row, which is ours by now. And again, for what it met may have other words by then.
-        known = session.scalar(select(Comment.id).where(Comment.submission_key == entry.key))
+        known = _known(session, key)
         if known is not None:
             return standing_of(session, known), False
         once = insert_into(session, Comment).on_conflict_do_nothing(index_elements=["submission_key"])
@@ -96,6 +98,10 @@ def submit_comment(
         count_replies(session, entry.standing.ancestors, 1)
     write_beside(connection, [entry])
     return entry.standing, True
+
+
+def _known(session: Session, key: bytes) -> uuid.UUID | None:
+    return session.scalar(select(Comment.id).where(Comment.submission_key == key))
 
 
 def withdraw_comment(session: Session, comment_id: uuid.UUID, *, writer: Writer, now: datetime) -> Standing:

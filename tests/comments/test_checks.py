@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import count
+from typing import ClassVar
 
 import pytest
 
@@ -32,6 +33,7 @@ from pollsvc.comments.checks.word_lists import ListedWords
 from pollsvc.comments.checks.words import Words
 from pollsvc.comments.markup import mark_up
 from pollsvc.comments.policies import BUILT_IN
+from pollsvc.comments.words.domains import Domains
 from pollsvc.comments.words.matching import WordMatcher
 
 KEY = b"k" * 32
@@ -135,6 +137,56 @@ class TestSpans:
     )
     def test_are_the_places_that_it_is_about(self, check: Check, body: str, found: list[str]) -> None:
         assert [body[start:end] for start, end in check.look(submission(body)).spans] == found
+
+
+class TestDomains:
+    LISTS: ClassVar[dict[str, list[ListedWords]]] = {
+        f"{kind}_domains": [ListedWords(f"{kind}_domains", "und", 3, matcher)]
+        for kind, matcher in {
+            "banned": Domains(["Spam.example", "bücher.example", "203.0.113.5"], ["press.spam.example"]),
+            "trusted": Domains(["trusted.example", "spam.example"], ["users.trusted.example"]),
+        }.items()
+    }
+
+    @pytest.mark.parametrize(
+        ("address", "score"),
+        [
+            pytest.param("https://spam.example/x", 1, id="banned"),
+            pytest.param("https://WWW.sPAM.example.:8443/x", 1, id="below it, spelled otherwise"),
+            pytest.param("https://sp%61m.example/", 1, id="escaped"),
+            pytest.param("https://news.example@spam.example/", 1, id="behind a user name"),
+            pytest.param("https://ｓｐａｍ.example/", 1, id="full-width"),
+            pytest.param("https://xn--bcher-kva.example/", 1, id="in ASCII"),
+            pytest.param("http://203.0.113.5/", 1, id="an address"),
+            pytest.param("https://press.spam.example/", 0, id="an exception, and trusted"),
+            pytest.param("https://notspam.example/", 1 / 2, id="a name that ends alike"),
+            pytest.param("https://spam.example.evil.example/", 1 / 2, id="a name that begins alike"),
+            pytest.param("https://a.trusted.example/", 0, id="trusted"),
+            pytest.param("https://me.users.trusted.example/", 1 / 2, id="an exception of the trusted"),
+        ],
+    )
+    def test_of_a_link_say_what_it_is(self, address: str, score: float) -> None:
+        opinion = Links().look(submission(f"See {address}", links=[address], words=self.LISTS))
+
+        assert opinion.score == score
+        assert opinion.version == "trusted_domains:3 banned_domains:3"
+        assert (
+            opinion.reason
+            == {
+                0: "",
+                1 / 2: "Links to other sites: 1.",
+                1: f"On the list of banned domains: “{opinion.reason.partition('“')[2].rstrip('”.')}”.",
+            }[score]
+        )
+        assert len(opinion.spans) == (1 if score else 0)
+
+    def test_a_banned_one_is_named_beside_others(self) -> None:
+        body = "https://a.example https://www.spam.example https://trusted.example"
+
+        opinion = Links().look(submission(body, words=self.LISTS))
+
+        assert (opinion.score, opinion.reason) == (1, "On the list of banned domains: “spam.example”.")
+        assert [body[start:end] for start, end in opinion.spans] == body.split()[:2]
 
 
 class TestWords:

@@ -1,26 +1,28 @@
 """Comments that are committed together are what each would be by itself, and none is written past what changed meanwhile."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.discussions import edit_article
-from pollsvc.articles.models import Site
+from pollsvc.articles.models import Article, Site
 from pollsvc.articles.service import edit_site
 from pollsvc.comments import comment_box, http_checks
 from pollsvc.comments.admission import CommentRaced, CommentsClosed, CommentsOff, ParentClosed, WriterBanned
 from pollsvc.comments.batch_statement import insert_comments
 from pollsvc.comments.counts import find_differences
-from pollsvc.comments.entries import Entry, NewComment, make_entry
+from pollsvc.comments.entries import Entry, NewComment, Place, make_entry
 from pollsvc.comments.judging import Judge
-from pollsvc.comments.models import Comment, CommentChange, CommentRevision, CommentVerdict
+from pollsvc.comments.models import Comment, CommentChange, CommentCount, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban, CheckRequest
 from pollsvc.comments.service import judge_comment
 from pollsvc.comments.status import Standing
@@ -29,6 +31,7 @@ from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxEvent
 from pollsvc.outbox.outgoing import Outgoing
 from tests.comments.submitting import make_box, told_judge
+from tests.databases import wait_for_a_waiter
 from tests.factories import (
     ACTOR,
     ARTICLE_URL,
@@ -71,8 +74,9 @@ class Scene:
         self.session.commit()
         judged = judge_comment(self.session.connection(), judge or Judge(self.keys), new, RULES, THEN)
         self.session.commit()
-        assert judged.venue.article_id
-        return make_entry(self.keys, judged, judged.venue.article_id)
+        venue = judged.venue
+        assert venue.article_id
+        return make_entry(self.keys, judged, Place(venue.article_id, venue.site_id, venue.url))
 
     def write(self, *entries: Entry) -> list[bool]:
         """Write them together, and say which were written."""
@@ -255,6 +259,10 @@ class TestWhatChangedMeanwhile:
 
         assert scene.submit_looked_at(entry)
         assert find_differences(scene.session) == []
+        # What is told of it is of now.
+        told = scene.session.scalars(sa.select(OutboxEvent.data).order_by(OutboxEvent.id.desc())).first()
+        url = scene.session.scalars(sa.select(Article.url)).one()
+        assert json.loads(told or "")["article_url"] == url
 
     def test_what_is_read_first_by_now_is_not_published(self, scene: Scene) -> None:
         entry = scene.look(new_comment(scene.keys), Judge(scene.keys, checks=[]))
@@ -274,3 +282,116 @@ class TestWhatChangedMeanwhile:
 
         assert scene.write(banned, fine, again) == [False, True, False]
         assert find_differences(scene.session) == []
+
+    def test_same_words_are_told_where_they_stand_whatever_was_stopped_since(self, scene: Scene) -> None:
+        box = make_box(scene.engine, scene.keys)
+        first, _ = box.submit(new_comment(scene.keys))
+        entry = scene.look(new_comment(scene.keys))
+        of_article(comments="closed")(scene, entry)
+        scene.session.commit()
+
+        again = make_box(scene.engine, scene.keys)
+        again._look = lambda new: entry.judged  # type: ignore[method-assign]
+
+        assert again.submit(entry.judged.new) == (first, False)
+
+
+class TestCut:
+    """The connection is cut between a commit and its answer."""
+
+    @pytest.fixture
+    def cut(self) -> OperationalError:
+        return OperationalError("INSERT", {}, ValueError(), connection_invalidated=True)
+
+    def test_what_was_committed_is_told_as_new_and_the_rest_is_written(
+        self, scene: Scene, cut: OperationalError, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entries = [scene.look(new_comment(scene.keys, number=number)) for number in range(3)]
+        box, tries = make_box(scene.engine, scene.keys), count()
+
+        def insert(connection: sa.Connection, given: Sequence[Entry]) -> set[UUID]:
+            if next(tries):
+                return insert_comments(connection, given)
+            # The others were not in it.
+            with scene.engine.execution_options(sqlite_write=True).begin() as own:
+                insert_comments(own, given[:1])
+            raise cut
+
+        monkeypatch.setattr(comment_box, "insert_comments", insert)
+
+        # What it wrote by itself is another transaction than the one that was cut.
+        if scene.engine.dialect.name == "sqlite":
+            monkeypatch.setattr(box, "_together", scene.engine)
+        assert box._commit(entries, 5.0) == [True, True, True]
+
+        scene.session.rollback()
+        assert scene.session.scalars(sa.select(sa.func.count()).select_from(Comment)).one() == 4
+        assert find_differences(scene.session) == []
+
+    def test_where_nobody_can_be_asked_it_is_not_known(
+        self, scene: Scene, cut: OperationalError, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise cut
+
+        def refuse(*_: object) -> None:
+            raise OperationalError("SELECT", {}, ValueError())
+
+        monkeypatch.setattr(comment_box, "insert_comments", fail)
+        monkeypatch.setattr(comment_box, "find_written", refuse)
+
+        with pytest.raises(OperationalError) as raised:
+            make_box(scene.engine, scene.keys).submit(new_comment(scene.keys))
+
+        assert raised.value is cut
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+class TestInSomebodysHands:
+    """Erasures and decisions hold a thread; on SQLite all writers wait for one lock anyway."""
+
+    @pytest.mark.parametrize("what", ["parent", "count"])
+    def test_waits_alone(self, scene: Scene, what: str) -> None:
+        box = make_box(scene.engine, scene.keys)
+        make_comment(scene.session, keys=scene.keys, number=50, article_url=ELSEWHERE)
+        scene.session.commit()
+        held = {
+            "parent": sa.select(Comment).where(Comment.id == scene.top.id),
+            "count": sa.select(CommentCount).where(CommentCount.article_id == scene.top.article_id),
+        }
+        scene.session.execute(held[what].with_for_update())
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            waiting = pool.submit(box.submit, new_comment(scene.keys, parent=scene.top))
+            wait_for_a_waiter(scene.engine)
+            others = [
+                pool.submit(box.submit, new_comment(scene.keys, number=number, article_url=ELSEWHERE))
+                for number in range(2, 8)
+            ]
+            assert all(other.result(10)[1] for other in others)
+            assert not waiting.done()
+
+            scene.session.rollback()
+            assert waiting.result(10)[1]
+        assert find_differences(scene.session) == []
+
+    def test_of_several_in_one_statement_the_others_are_written(self, scene: Scene) -> None:
+        reply = scene.look(new_comment(scene.keys, parent=scene.top))
+        other = scene.look(new_comment(scene.keys, number=2))
+        scene.session.execute(sa.select(Comment).where(Comment.id == scene.top.id).with_for_update())
+
+        with scene.engine.begin() as connection:
+            written = insert_comments(connection, [reply, other])
+
+        assert written == {other.standing.id}
+        scene.session.rollback()
+        assert find_differences(scene.session) == []
+
+    def test_an_article_that_moves_is_passed_over(self, scene: Scene) -> None:
+        entry = scene.look(new_comment(scene.keys))
+        scene.session.execute(sa.update(Article).values(url=Article.url + "/moved"))
+
+        with scene.engine.begin() as connection:
+            assert insert_comments(connection, [entry]) == set()
+
+        scene.session.rollback()

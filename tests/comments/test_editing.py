@@ -8,12 +8,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
-from pollsvc.comments.admission import CommentsClosed, CommentsOff, EditWindowOver, NotEditable
+from pollsvc.comments.admission import (
+    CommentRaced,
+    CommentsClosed,
+    CommentsOff,
+    EditWindowOver,
+    NotEditable,
+    WriterBanned,
+)
 from pollsvc.comments.checks import all_checks
 from pollsvc.comments.editing import edit_comment as write_edit
 from pollsvc.comments.editing import judge_edit
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import CommentVerdict
+from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.service import withdraw_comment
 from pollsvc.comments.status import CommentNotFound, CommentRemoved, Standing
 from pollsvc.errors import StaleVersion
@@ -28,6 +36,7 @@ from tests.comments.evidence import (
     told_of,
 )
 from tests.factories import (
+    ACTOR,
     RULES,
     THEN,
     decide_comment,
@@ -231,3 +240,38 @@ class TestRefusals:
 
         assert len(revisions_of(session, made.id)) == 1
         assert counted(session) == {"rejected": 1}
+
+    @pytest.mark.parametrize(
+        ("stop", "refusal"),
+        [
+            pytest.param({"comments": "closed"}, CommentsClosed, id="closed"),
+            pytest.param({"comments": "premoderated"}, CommentRaced, id="all read first"),
+            pytest.param({}, WriterBanned, id="banned"),
+        ],
+    )
+    def test_is_not_written_where_it_was_stopped_while_it_was_looked_at(
+        self, session: Session, keys: Keys, trusted: None, stop: dict[str, str], refusal: type[Exception]
+    ) -> None:
+        made, writer = make_comment(session, keys=keys, body="Third."), make_writer(keys)
+        edit = judge_edit(
+            session,
+            Judge(keys),
+            made.id,
+            writer=writer,
+            body="Better said.",
+            version=1,
+            rules=RULES,
+            now=THEN,
+        )
+        if stop:
+            make_article(session).comments = stop["comments"]
+        else:
+            session.add(Ban(writer_key=writer.key, reason_code="spam", created_by=ACTOR, created_at=THEN))
+        session.commit()
+
+        with pytest.raises(refusal):
+            write_edit(session, edit, THEN)
+
+        session.rollback()
+        assert len(revisions_of(session, made.id)) == 1
+        assert counted(session) == {"published": 3}

@@ -25,6 +25,7 @@ from pollsvc.comments.lists import (
 )
 from pollsvc.comments.newsroom_schemas import Entries, NewWordListSchema
 from pollsvc.comments.policy_models import WordList
+from pollsvc.comments.words.matching import WordMatcher
 from pollsvc.comments.writers import Writer
 from pollsvc.errors import Invalid, StaleVersion
 from pollsvc.staff.models import AuditEntry
@@ -145,17 +146,32 @@ class TestShape:
 
 
 class TestCheckEntries:
-    def test_what_the_matcher_refuses_is_named(self) -> None:
-        def build(words: Sequence[str], _exceptions: Sequence[str]) -> None:
-            raise ValueError(words[1])
+    @pytest.mark.parametrize("entry", ["...", "-", "?"])
+    def test_what_would_find_nothing_is_named(self, entry: str) -> None:
+        with pytest.raises(Invalid) as refusal:
+            check_entries("banned", ["spam", entry], [entry, "fine"])
 
-        with pytest.raises(Invalid, match=r"\?!") as refusal:
-            check_entries(["spam", "?!"], [], build)
+        assert list(refusal.value.fields) == ["words.1", "exceptions.0"]
 
-        assert list(refusal.value.fields) == ["words"]
+    def test_what_finds_something_passes(self) -> None:
+        check_entries("banned", ["spam", "buy now", "🍆", "$$$", "?!"], ["spam museum"])
+        check_entries("banned_domains", ["spam.example", "bücher.example"], ["www.spam.example"])
 
-    def test_what_it_takes_passes(self) -> None:
-        check_entries(["spam", "buy now"], ["spam museum"])
+    @pytest.mark.parametrize(
+        "entry", ["https://spam.example", "spam.example/page", "example", "a b.example", "a..b", "1.2.3"]
+    )
+    def test_what_is_no_domain_is_named(self, entry: str) -> None:
+        with pytest.raises(Invalid) as refusal:
+            check_entries("trusted_domains", ["fine.example", entry], [entry])
+
+        assert list(refusal.value.fields) == ["words.1", "exceptions.0"]
+        assert refusal.value.fields["words.1"] == f"“{entry}” is no domain such as spam.example."
+
+    def test_of_many_the_first_are_named(self) -> None:
+        with pytest.raises(Invalid) as refusal:
+            check_entries("suspect", ["spam", *["-"] * 100], [])
+
+        assert list(refusal.value.fields) == [f"words.{number}" for number in range(1, 21)]
 
 
 class TestReplaceList:
@@ -257,6 +273,7 @@ class TestDeleteList:
         (found,) = look(lists, session)["banned"]
 
         assert (again.version, found.label) == (3, "en:3")
+        assert isinstance(found.matcher, WordMatcher)
         assert [each.word for each in found.matcher.find("a scam, no spam")] == ["scam"]
 
     def test_twice_is_refused(self, replace: Replace, session: Session) -> None:

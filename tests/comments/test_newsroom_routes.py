@@ -79,6 +79,19 @@ class TestLists:
         audited = session.scalars(select(AuditEntry.action).where(AuditEntry.object_id == "banned/en"))
         assert list(audited) == ["word_list.replaced", "word_list.deleted"]
 
+    def test_a_banned_domain_holds_and_a_trusted_one_is_no_link(
+        self, moderator: FlaskClient, say: Callable[..., TestResponse]
+    ) -> None:
+        for kind, domain in (("banned", "spam.example"), ("trusted", "archive.example")):
+            put = moderator.put(f"{LISTS}/{kind}_domains/und", json={"words": [domain]})
+            assert put.status_code == 200, put.get_json()
+
+        held = say("See https://www.spam.example/offer")
+        let = say("See https://archive.example/a and https://archive.example/b, both of 1998.")
+
+        assert "links" in because(moderator, held)
+        assert "links" not in because(moderator, let)
+
     def test_65000_words_are_one_call(self, moderator: FlaskClient) -> None:
         words = [f"wörd{number}" if number % 2 else f"word{number}" for number in range(65_000)]
 
@@ -95,6 +108,10 @@ class TestLists:
             ("banned/en-GB", {"words": ["x"]}, 422, "language"),
             ("banned/english", {"words": ["x"]}, 422, "language"),
             ("allowed/en", {"words": ["x"]}, 404, None),
+            ("banned_domains/en", {"words": ["spam.example"]}, 422, "language"),
+            ("trusted_domains/und", {"words": ["https://spam.example/"]}, 422, "words.0"),
+            ("banned_domains/und", {"words": ["a.example"], "exceptions": ["a b"]}, 422, "exceptions.0"),
+            ("banned/en", {"words": ["spam", "..."]}, 422, "words.1"),
             ("banned/en", {"words": ["x"], "version": 4}, 409, None),
             ("banned/en", {"words": ["x" * 99] * 90_000}, 413, None),
         ],

@@ -31,13 +31,15 @@ Send = Callable[..., TestResponse]
 @contextmanager
 def tallies_unreadable(engine: sa.Engine) -> Iterator[None]:
     """Take away a column that the look at the results needs and the vote does not."""
-    with engine.execution_options(sqlite_write=True).begin() as connection:
-        connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN position TO place"))
-    try:
-        yield
-    finally:
-        with engine.execution_options(sqlite_write=True).begin() as connection:
-            connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN place TO position"))
+    # One connection: on SQLite another one would look for the column in the schema that it knows from before.
+    with engine.execution_options(sqlite_write=True).connect() as connection:
+        with connection.begin():
+            connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN position TO place"))
+        try:
+            yield
+        finally:
+            with connection.begin():
+                connection.execute(sa.text("ALTER TABLE choice RENAME COLUMN place TO position"))
 
 
 class TestVote:

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
+from pollsvc.articles.urls import host_of
 from pollsvc.comments.checks.check import Opinion, Submission
+from pollsvc.comments.checks.word_lists import ListedWords
+from pollsvc.comments.words.domains import Domains
 
 
 class Links:
-    """Links to other sites than the paper's own: 1 - 1 / (1 + links)."""
+    """Links to other sites than the paper's own, and than those of trusted domains: 1 - 1 / (1 + links); 1 for a banned domain."""
 
     name = "links"
-    version = "1"
+    version = "2"
 
     def look(self, submission: Submission) -> Opinion:
         """0 without any, 0.5 with one, 0.67 with two, 0.75 with three…"""
-        foreign = [address for address in submission.links if _host(address) not in submission.own_hosts]
+        trusted, banned = (submission.words.get(f"{kind}_domains", ()) for kind in ("trusted", "banned"))
+        foreign: list[str] = []
+        entries: list[str] = []
+        for address in submission.links:
+            host = host_of(address)
+            if found := _listed(banned, host):
+                entries.append(found)
+            elif host in submission.own_hosts or _listed(trusted, host):
+                continue
+            foreign.append(address)
+        labels = " ".join(f"{each.kind}:{each.version}" for each in (*trusted, *banned))
         if not foreign:
-            return Opinion(0)
+            return Opinion(0, version=labels)
         spans = [(start, start + len(each)) for each in foreign if (start := submission.body.find(each)) >= 0]
-        return Opinion(1 - 1 / (1 + len(foreign)), f"Links to other sites: {len(foreign)}.", spans)
+        if entries:
+            named = ", ".join(f"“{entry}”" for entry in dict.fromkeys(entries))
+            return Opinion(1, f"On the list of banned domains: {named}."[:1_000], spans, labels)
+        return Opinion(1 - 1 / (1 + len(foreign)), f"Links to other sites: {len(foreign)}.", spans, labels)
 
 
-def _host(address: str) -> str:
-    return urlsplit(address).hostname or ""
+def _listed(lists: Sequence[ListedWords], host: str) -> str | None:
+    for each in lists:
+        assert isinstance(each.matcher, Domains)
+        if found := each.matcher.holds(host):
+            return found
+    return None

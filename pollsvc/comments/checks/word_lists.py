@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, tuple_
 
 from pollsvc.comments.policy_models import WordList
+from pollsvc.comments.words.domains import Domains
 from pollsvc.comments.words.matching import WordMatcher
 
+#: What looks for the entries of a list, by its kind. The checks that bear their names say what a find means.
+MATCHERS: Mapping[str, type[WordMatcher] | type[Domains]] = {
+    "banned": WordMatcher,
+    "suspect": WordMatcher,
+    "banned_domains": Domains,
+    "trusted_domains": Domains,
+}
 #: The language of lists that hold everywhere: undetermined (BCP 47).
 EVERYWHERE = "und"
 
@@ -22,7 +30,7 @@ class ListedWords:
     kind: str
     language: str
     version: int
-    matcher: WordMatcher
+    matcher: WordMatcher | Domains
 
     @property
     def label(self) -> str:
@@ -69,7 +77,7 @@ class WordLists:
             rows = select(*columns).where(tuple_(WordList.kind, WordList.language).in_(wanted))
             for row in connection.execute(rows).all():
                 if not self._has(row.kind, row.language, row.version):
-                    matcher = WordMatcher(row.words, row.exceptions)
+                    matcher = MATCHERS[row.kind](row.words, row.exceptions)
                     self._known[row.kind, row.language] = ListedWords(
                         row.kind, row.language, row.version, matcher
                     )

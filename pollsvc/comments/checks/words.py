@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pollsvc.comments.checks.check import Opinion, Submission
+from pollsvc.comments.words.matching import WordMatcher
 
 
 class Words:
@@ -24,6 +25,7 @@ class Words:
         spans: list[tuple[int, int]] = []
         entries: list[str] = []
         for each in lists:
+            assert isinstance(each.matcher, WordMatcher)
             in_body = each.matcher.find(submission.body)
             spans += [(found.start, found.end) for found in in_body]
             entries += [f"“{found.word}” ({each.language})" for found in in_body]

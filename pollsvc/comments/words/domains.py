@@ -1,0 +1,44 @@
+"""Lists of domains, by which links are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pollsvc.articles.urls import host_of
+
+
+class Domains:
+    """Domains, each with all that lies below it.
+
+    :param domains: such as ``spam.example``; an address of the internet protocol stands for itself.
+    :param exceptions: domains below them that do not count.
+    :raises ValueError: if an entry is none; the sentence names it.
+    """
+
+    def __init__(self, domains: Sequence[str], exceptions: Sequence[str] = ()) -> None:
+        self._listed, self._exceptions = frozenset(_read(domains)), frozenset(_read(exceptions))
+
+    def holds(self, host: str) -> str | None:
+        """The listed domain that a canonical host is or lies below; the nearest one, and None where an exception is nearer."""
+        for domain in _above(host):
+            if domain in self._exceptions:
+                return None
+            if domain in self._listed:
+                return domain
+        return None
+
+
+def _read(entries: Iterable[str]) -> Iterator[str]:
+    for entry in entries:
+        host = host_of(f"https://{entry}/")
+        # A whole top-level domain is more likely a slip of the pen than meant; what is no host at all has none either.
+        if ("." not in host and ":" not in host) or set(entry) & set("/?#@\\ "):
+            raise ValueError(f"“{entry}” is no domain such as spam.example.")
+        yield host
+
+
+def _above(host: str) -> Iterator[str]:
+    yield host
+    while "." in host and not host.replace(".", "").isdigit():
+        host = host.partition(".")[2]
+        yield host
