@@ -20,17 +20,26 @@ HURRY = 1
 ASIDE = 2
 
 
-def again_if_cut(act: Callable[[], Result]) -> Result:
+def again_if_cut(act: Callable[[], Result], *, is_write: bool = False) -> Result:
     """Do what may be done any number of times, and once more where its connection was cut, by a restart or a fail-over.
 
     The pool has then let go of all its old connections.
+
+    :param is_write: whether something may have been stored by the time of the cut: where it fails again, the cut is
+        what is raised, for nobody may say then that nothing was.
     """
     try:
         return act()
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
-    return act()
+        cut = error
+    try:
+        return act()
+    except DBAPIError as error:
+        if is_write and not error.connection_invalidated:
+            raise cut from error
+        raise
 
 
 @contextmanager

@@ -15,7 +15,8 @@ MEASURED = frozenset(
         *("comments/test_admission.py", "comments/test_routes.py", "comments/test_service.py"),
         *("consent/test_double_opt_in.py", "consent/test_import.py", "consent/test_leaving_at_once.py"),
         "consent/test_modes.py",
-        *("consent/test_recording.py", "consent/test_routes.py", "consent/test_service.py"),
+        *("consent/test_recording.py", "consent/test_renewals.py", "consent/test_routes.py"),
+        "consent/test_service.py",
         *("outbox/test_routes.py", "outbox/test_service.py"),
         *("privacy/test_erasure.py", "privacy/test_requests.py", "privacy/test_suppressions.py"),
     ]

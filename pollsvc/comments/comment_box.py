@@ -70,7 +70,7 @@ class CommentBox:
             if self._batcher.run(entry):
                 return entry.standing, True
         # It is an article's first, was sent before, or something changed meanwhile: by itself.
-        return again_if_cut(partial(self._submit_alone, judged))
+        return again_if_cut(partial(self._submit_alone, judged), is_write=True)
 
     def _look(self, new: NewComment) -> Judged:
         with self._reading.connect() as connection:

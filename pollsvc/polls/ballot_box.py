@@ -105,7 +105,7 @@ class BallotBox:
         outcome = settled(ballot, verdict)
         if outcome is None:
             # It was overtaken, changes an earlier ballot, or cannot be stored: each by itself.
-            outcome = again_if_cut(partial(self._cast_alone, ballot, until))
+            outcome = again_if_cut(partial(self._cast_alone, ballot, until), is_write=True)
             standing = self._read([ballot.poll_id]).get(ballot.poll_id)
         return Cast(outcome, standing)
 
@@ -180,7 +180,7 @@ class BallotBox:
         self._observe(len(ballots))
         try:
             # What was committed before its connection was cut is found there: a ballot may be sent any number of times.
-            verdicts = again_if_cut(insert)
+            verdicts = again_if_cut(insert, is_write=True)
         except (DataError, IntegrityError):
             # One of them cannot be stored, so none is: each tries by itself, and that one fails alone.
             return [(_BY_ITSELF, None)] * len(ballots)

@@ -2,12 +2,14 @@
 
 import uuid
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article, Site
+from pollsvc.comments import service
 from pollsvc.comments.checks import all_checks
 from pollsvc.comments.counts import counts_of
 from pollsvc.comments.entries import NewComment
@@ -179,6 +181,15 @@ class TestTheSameWordsAgain:
         assert again == first
         assert counted(session) == {"held": 1}
         assert len(changes_of(session, first.id)) == len(told_of(session, first.id)) == 1
+
+    def test_that_come_while_they_are_asked_about_are_the_same_too(
+        self, session: Session, keys: Keys, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, known, looks = make_comment(session, keys=keys), service._known, count()
+        monkeypatch.setattr(service, "_known", lambda *given: known(*given) if next(looks) else None)
+
+        assert make_comment(session, keys=keys) == first
+        assert next(looks) == 2
 
     def test_tell_how_it_stands_by_now(self, session: Session, keys: Keys, site: Site) -> None:
         rejected = decide_comment(session, make_comment(session, keys=keys), "reject")
