@@ -151,9 +151,14 @@ def publish(newsroom: Newsroom) -> Iterator[Callable[..., Published]]:
     hosts: list[HostPage] = []
 
     def make(**changes: Any) -> Published:
-        host = HostPage()
-        hosts.append(host)
-        host.__enter__()
+        while True:
+            host = HostPage()
+            hosts.append(host)
+            host.__enter__()
+            # The kernel may give the port of an earlier article once more, whose site is still there.
+            if host.origin not in newsroom.origins:
+                break
+        newsroom.origins.add(host.origin)
         site = {
             "name": f"The Harbour Gazette at {host.origin}",
             "origins": [host.origin],

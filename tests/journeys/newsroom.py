@@ -2,7 +2,7 @@
 
 import json
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.live_server import LiveServer
@@ -14,6 +14,8 @@ class Newsroom:
 
     server: LiveServer
     token: str
+    #: Of the sites that it made.
+    origins: set[str] = field(default_factory=set)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the API and give the answer's JSON."""
