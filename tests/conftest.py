@@ -23,9 +23,10 @@ from pollsvc.app import create_app
 from pollsvc.config import Settings
 from pollsvc.db import db
 from pollsvc.keys import Keys
-from tests import chromium, kept_engines
+from tests import chromium
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
+from tests.kept_engines import engines_of_workers  # noqa: F401 (a fixture)
 from tests.live_server import LiveServer
 from tests.measuring import pytest_runtest_protocol  # noqa: F401 (a hook)
 from tests.postgres import PostgresServer
@@ -91,14 +92,6 @@ def now() -> datetime:
 def keys() -> Keys:
     """The keys of ENVIRON."""
     return Settings.from_environ(ENVIRON, Path("/nowhere")).keys()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _engines_of_workers() -> Iterator[None]:
-    """Workers that tests close leave their engines to the next ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        kept_engines.keep(patch)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -35,12 +35,15 @@ class KeptEngines:
             self._free[kind].append(closed._engine)
 
 
-def keep(patch: pytest.MonkeyPatch) -> None:
-    """Keep the engines of all workers from now on."""
+@pytest.fixture(scope="session", autouse=True)
+def engines_of_workers() -> Iterator[None]:
+    """Workers that tests close leave their engines to the next ones."""
     kept = KeptEngines()
 
     def close(closed: worker.Worker) -> None:
         kept.close(closed)
 
-    patch.setattr(worker, "open_engine", kept.open)
-    patch.setattr(worker.Worker, "close", close)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "open_engine", kept.open)
+        patch.setattr(worker.Worker, "close", close)
+        yield

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from pollsvc.batching import Batcher
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.batch_statement import find_written, insert_comments
-from pollsvc.comments.entries import Entry, Judged, NewComment, Place, make_entry
+from pollsvc.comments.entries import Entry, Judged, NewComment, make_entry
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.service import judge_comment, submit_comment
 from pollsvc.comments.status import Standing
@@ -63,10 +63,8 @@ class CommentBox:
         :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
         """
         judged = again_if_cut(partial(self._look, new))
-        venue = judged.venue
-        if venue.article_id is not None:
-            place = Place(venue.article_id, venue.site_id, venue.url)
-            entry = make_entry(self._judge.keys, judged, place)
+        if judged.venue.article_id is not None:
+            entry = make_entry(self._judge.keys, judged)
             if self._batcher.run(entry):
                 return entry.standing, True
         # It is an article's first, was sent before, or something changed meanwhile: by itself.

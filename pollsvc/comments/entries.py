@@ -65,15 +65,6 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Place:
-    """An article that is there."""
-
-    id: uuid.UUID
-    site_id: uuid.UUID
-    url: str
-
-
-@dataclass(frozen=True)
 class Entry:
     """The rows of a new comment.
 
@@ -98,14 +89,15 @@ def submission_key(keys: Keys, new: NewComment, url: str) -> bytes:
     return keys.digest("comment submission", *parts, new.name.encode(), new.body.encode())
 
 
-def make_entry(keys: Keys, judged: Judged, article: Place) -> Entry:
+def make_entry(keys: Keys, judged: Judged) -> Entry:
     """The rows of a comment on an article that is there."""
-    new, judgement, now = judged.new, judged.judgement, judged.now
+    new, judgement, now, venue = judged.new, judged.judgement, judged.now, judged.venue
+    assert venue.article_id is not None, "an article that is there"
     standing = Standing(
         id=uuid7(),
-        article_id=article.id,
-        site_id=article.site_id,
-        article_url=article.url,
+        article_id=venue.article_id,
+        site_id=venue.site_id,
+        article_url=venue.url,
         parent_id=new.parent_id,
         ancestors=list(judged.above),
         status=judgement.status,
@@ -114,12 +106,12 @@ def make_entry(keys: Keys, judged: Judged, article: Place) -> Entry:
         decided_by=judgement.actor,
         is_featured=False,
     )
-    key, is_shown = submission_key(keys, new, article.url), judgement.status == Status.PUBLISHED
+    key, is_shown = submission_key(keys, new, venue.url), judgement.status == Status.PUBLISHED
     comment = {
         "id": standing.id,
-        "article_id": article.id,
+        "article_id": venue.article_id,
         "parent_id": new.parent_id,
-        "below_id": new.parent_id or article.id,
+        "below_id": new.parent_id or venue.article_id,
         "ancestors": list(judged.above),
         "depth": len(judged.above),
         "writer_key": new.writer.key,

@@ -23,7 +23,7 @@ KINDS = tuple(MATCHERS)
 #: Of those whose entries are domains, which are of no language.
 DOMAIN_KINDS = tuple(kind for kind, matcher in MATCHERS.items() if matcher is Domains)
 #: Entries that a refusal names: whoever sends a hundred thousand wrong ones need not read of each.
-_MOST_TOLD = 20
+MOST_TOLD = 20
 
 
 class ListNotFound(NotFound):
@@ -103,7 +103,7 @@ def check_entries(kind: str, words: Sequence[str], exceptions: Sequence[str]) ->
         for place, entry in enumerate(entries)
         if (sentence := why_not(entry))
     )
-    if fields := dict(islice(wrong, _MOST_TOLD)):
+    if fields := dict(islice(wrong, MOST_TOLD)):
         raise Invalid(fields=fields)
 
 

@@ -8,7 +8,7 @@ from unicodedata import is_normalized
 import marshmallow as ma
 
 from pollsvc.comments.bans import WAYS
-from pollsvc.comments.lists import KINDS
+from pollsvc.comments.lists import KINDS, MOST_TOLD
 from pollsvc.comments.models import DECISION_REASONS
 from pollsvc.text import is_blank
 from pollsvc.web.fields import Text, Time, Whole
@@ -17,8 +17,6 @@ from pollsvc.web.paging import PageQuerySchema
 #: Entries of a list, and characters of one.
 MOST_ENTRIES = 100_000
 LONGEST_ENTRY = 100
-#: Entries that a refusal names: whoever sends a hundred thousand wrong ones need not read of each.
-_MOST_TOLD = 20
 #: Too short for the marks in a row that a text may not have.
 _SHORT = 30
 _VERSION = {
@@ -45,7 +43,7 @@ class Entries(ma.fields.List[Any]):
                 entries[self._read(given)] = None
             except ma.ValidationError as error:
                 wrong[number] = error.messages
-                if len(wrong) == _MOST_TOLD:
+                if len(wrong) == MOST_TOLD:
                     break
         if wrong:
             raise ma.ValidationError(wrong)
@@ -72,12 +70,14 @@ class NewWordListSchema(ma.Schema):
     words = Entries(
         least=1,
         required=True,
-        metadata={"description": "Words and phrases, literally: no sign in them is a pattern."},
+        metadata={
+            "description": "Words and phrases, literally: no sign in them is a pattern. Of the lists of domains, domains."
+        },
     )
     exceptions = Entries(
         least=0,
         load_default=list,
-        metadata={"description": "Words and phrases in which a find does not count."},
+        metadata={"description": "Words and phrases, or domains, in which a find does not count."},
     )
     version = Whole(0, 2**31 - 1, load_default=None, allow_none=True, metadata=_VERSION)
 

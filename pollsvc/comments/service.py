@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select, update
@@ -14,7 +15,7 @@ from pollsvc.articles.models import Article
 from pollsvc.articles.service import ensure_article, no_site, read_address
 from pollsvc.articles.venues import find_surroundings
 from pollsvc.comments.admission import Rules, ask_again, find_parent, refuse_banned, take_comments
-from pollsvc.comments.entries import Judged, NewComment, Place, make_entry, submission_key, write_beside
+from pollsvc.comments.entries import Judged, NewComment, make_entry, submission_key, write_beside
 from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.judging import Draft, Judge, judge
 from pollsvc.comments.models import Comment, CommentReport, Status
@@ -78,13 +79,15 @@ def submit_comment(
     new, connection = judged.new, session.connection()
     article = ensure_article(session, new.article_url, now, by_reader=True)
     key = submission_key(judge_.keys, new, article.url)
-    # Before all else: whoever was not told that their comment is in is told so, whatever was stopped since.
+    # Before all else: whoever was not told that their comment is in is told so, whatever was stopped while it was looked at.
     known = _known(session, key)
     if known is not None:
         return standing_of(session, known), False
     ask_again(session, article, new.writer, mode=judged.mode, status=judged.judgement.status, now=now)
     find_parent(connection, article.id, new.parent_id, rules, for_update=True)
-    entry = make_entry(judge_.keys, judged, Place(article.id, article.site_id, article.url))
+    # Where it stands by now: the article may be new, or have moved.
+    venue = replace(judged.venue, url=article.url, site_id=article.site_id, article_id=article.id)
+    entry = make_entry(judge_.keys, replace(judged, venue=venue))
     made = None
     while made is None:
         # Looked for again: an INSERT that meets the same words waits for whoever changes them, who may wait for the parent's

@@ -20,7 +20,7 @@ from pollsvc.comments import comment_box, http_checks
 from pollsvc.comments.admission import CommentRaced, CommentsClosed, CommentsOff, ParentClosed, WriterBanned
 from pollsvc.comments.batch_statement import insert_comments
 from pollsvc.comments.counts import find_differences
-from pollsvc.comments.entries import Entry, NewComment, Place, make_entry
+from pollsvc.comments.entries import Entry, NewComment, make_entry
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentChange, CommentCount, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban, CheckRequest
@@ -74,9 +74,7 @@ class Scene:
         self.session.commit()
         judged = judge_comment(self.session.connection(), judge or Judge(self.keys), new, RULES, THEN)
         self.session.commit()
-        venue = judged.venue
-        assert venue.article_id
-        return make_entry(self.keys, judged, Place(venue.article_id, venue.site_id, venue.url))
+        return make_entry(self.keys, judged)
 
     def write(self, *entries: Entry) -> list[bool]:
         """Write them together, and say which were written."""
@@ -283,7 +281,7 @@ class TestWhatChangedMeanwhile:
         assert scene.write(banned, fine, again) == [False, True, False]
         assert find_differences(scene.session) == []
 
-    def test_same_words_are_told_where_they_stand_whatever_was_stopped_since(self, scene: Scene) -> None:
+    def test_same_words_are_told_where_they_stand(self, scene: Scene) -> None:
         box = make_box(scene.engine, scene.keys)
         first, _ = box.submit(new_comment(scene.keys))
         entry = scene.look(new_comment(scene.keys))
