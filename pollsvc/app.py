@@ -116,7 +116,7 @@ def create_app(
         )
         app.extensions["pollsvc.comment_box"] = CommentBox(
             app.extensions["pollsvc.judge"],
-            reading=db.engines["reading"],
+            reading=db.engines["looking"],
             together=db.engines["voting"],
             alone=db.engines["writing"],
             rules=Rules.of(settings),

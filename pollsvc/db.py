@@ -142,7 +142,6 @@ class Database(SQLAlchemy):
     turns writer half-way is refused there. The engines ``voting``, which writes, and ``looking``, which reads, are for
     what is done most: on PostgreSQL they send each statement as a transaction of its own, which saves two of three
     round trips. They have a small pool of their own, so that neither pages nor the newsroom can keep them waiting.
-    ``reading`` does so in the pool of all.
     """
 
     def open(self, app: Flask, url: str, pool_size: int, keys: Keys) -> None:
@@ -166,7 +165,6 @@ class Database(SQLAlchemy):
             prepare_engine(engine, keys)
             prepare_engine(hot, keys)
             alone: dict[str, Any] = {} if hot.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-            self.engines["reading"] = engine.execution_options(**alone)
             self.engines["writing"] = engine.execution_options(sqlite_write=True)
             self.engines["voting"] = hot.execution_options(sqlite_write=True, **alone)
             self.engines["looking"] = hot.execution_options(**alone)
@@ -231,6 +229,8 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         # Python's own transaction control begins too late and never IMMEDIATE; we send BEGIN ourselves.
         connection.isolation_level = None
+        # SQLite has it of its own from 3.41 on.
+        connection.create_function("unhex", 1, _unhex, deterministic=True)
         pragmas(connection, foreign_keys="ON")
 
     @event.listens_for(engine, "begin")
@@ -245,6 +245,10 @@ def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
             # The connection goes back to the pool with the patience of all.
             if patience is not None:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
+
+
+def _unhex(digits: str | None) -> bytes | None:
+    return None if digits is None else bytes.fromhex(digits)
 
 
 def pragmas(connection: Any, *, foreign_keys: str) -> None:

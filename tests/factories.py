@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from pollsvc.articles import service as articles
@@ -14,7 +15,8 @@ from pollsvc.articles.models import Article, Site
 from pollsvc.comments import editing
 from pollsvc.comments import service as comments
 from pollsvc.comments.admission import Rules
-from pollsvc.comments.entries import NewComment
+from pollsvc.comments.arriving import judge_comments, read_comment
+from pollsvc.comments.entries import Judged, NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer, writer_of_token
@@ -171,6 +173,16 @@ def new_comment(keys: Keys, *, number: int = 1, parent: Standing | None = None, 
     return NewComment(**(defaults | changes))
 
 
+def judge_comment(
+    connection: Connection, judge: Judge, new: NewComment, rules: Rules = RULES, now: datetime = THEN
+) -> Judged:
+    """Look at one comment; raises why it is not taken."""
+    found = judge_comments(connection, judge, [read_comment(judge, new)], rules, now)[0]
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
 def make_comment(
     session: Session,
     *,
@@ -190,7 +202,7 @@ def make_comment(
     new = new_comment(keys, number=number, parent=parent, **changes)
     judge = judge or Judge(keys)
     session.flush()
-    judged = comments.judge_comment(session.connection(), judge, new, rules, now)
+    judged = judge_comment(session.connection(), judge, new, rules, now)
     standing, _ = comments.submit_comment(session, judge, judged, rules, now)
     return decide_comment(session, standing, now=now) if is_approved else standing
 

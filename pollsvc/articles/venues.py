@@ -9,11 +9,23 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, Select, Table, bindparam, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article, Site, SiteOrigin
 from pollsvc.articles.urls import ArticleAddress
+from pollsvc.given import GivenRows
 
 
 @dataclass(frozen=True)
@@ -83,16 +95,25 @@ _TERMS = (
 WIDTH = 1 + len(_TERMS)
 
 _CANONICAL = ORIGIN.alias("canonical")
-_URL = _CANONICAL.c.origin.concat(bindparam("path", type_=ARTICLE.c.url.type))
-_FOUND = (
-    ORIGIN.join(SITE, SITE.c.id == ORIGIN.c.site_id)
-    .join(_CANONICAL, (_CANONICAL.c.site_id == ORIGIN.c.site_id) & (_CANONICAL.c.position == 0))
-    .outerjoin(ARTICLE, ARTICLE.c.url == _URL)
-)
+
+
+def _at(path: ColumnElement[str], origins: FromClause) -> Select[Any]:
+    """The venues at a path.
+
+    :param origins: of the sites whose they are.
+    """
+    url = _CANONICAL.c.origin.concat(path)
+    found = (
+        origins.join(SITE, SITE.c.id == ORIGIN.c.site_id)
+        .join(_CANONICAL, (_CANONICAL.c.site_id == ORIGIN.c.site_id) & (_CANONICAL.c.position == 0))
+        .outerjoin(ARTICLE, ARTICLE.c.url == url)
+    )
+    return select(url.label("url"), *_TERMS).select_from(found)
+
+
 #: The venue at ``authority`` and ``path``; none where no site owns the host.
 VENUES: Select[Any] = (
-    select(_URL.label("url"), *_TERMS)
-    .select_from(_FOUND)
+    _at(bindparam("path", type_=ARTICLE.c.url.type), ORIGIN)
     .where(ORIGIN.c.authority == bindparam("authority"))
     .limit(1)
 )
@@ -108,7 +129,15 @@ _ORIGINS = (
     .where(_THEIRS.c.site_id == ORIGIN.c.site_id)
     .scalar_subquery()
 )
-_SURROUNDINGS = VENUES.add_columns(SITE.c.locale, _ORIGINS)
+_ADDRESSES = GivenRows("address", {"place": Integer(), "authority": Text(), "path": Text()})
+
+
+def _around(address: FromClause) -> Select[Any]:
+    theirs = address.join(ORIGIN, ORIGIN.c.authority == address.c.authority)
+    return _at(address.c.path, theirs).add_columns(SITE.c.locale, _ORIGINS, address.c.place)
+
+
+_SURROUNDINGS = {dialect: _around(_ADDRESSES.source(dialect)) for dialect in ("sqlite", "postgresql")}
 
 
 def venue_of(row: Sequence[Any]) -> Venue:
@@ -124,13 +153,17 @@ def sought(address: ArticleAddress) -> dict[str, str]:
     return {"authority": address.authority, "path": address.path_and_query}
 
 
-def find_surroundings(connection: Connection, address: ArticleAddress) -> Surroundings | None:
-    """Where a text on an article would be shown, and by what it is looked at; None where no site owns its host."""
-    row = connection.execute(_SURROUNDINGS, sought(address)).one_or_none()
-    if row is None:
-        return None
-    locale, origins = row[WIDTH:]
-    return Surroundings(venue_of(row), locale, hosts_of(origins.split(" ")))
+def find_surroundings(
+    connection: Connection, addresses: Sequence[ArticleAddress]
+) -> dict[ArticleAddress, Surroundings]:
+    """Where texts on articles would be shown, and by what they are looked at; without those whose host no site owns."""
+    rows = [{"place": place, **sought(address)} for place, address in enumerate(addresses)]
+    given = _ADDRESSES.parameter(connection.dialect, rows)
+    found = {}
+    for row in connection.execute(_SURROUNDINGS[connection.dialect.name], given):
+        locale, origins, place = row[WIDTH:]
+        found[addresses[place]] = Surroundings(venue_of(row), locale, hosts_of(origins.split(" ")))
+    return found
 
 
 def hosts_of(origins: Sequence[str]) -> frozenset[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.discussions import ArticleTerms, SiteTerms, comments_of
@@ -144,29 +144,51 @@ def is_stopped(session: Session, comment_id: uuid.UUID, now: datetime) -> bool:
     return comments_of(article.site, article, now) == "premoderated"
 
 
-def find_parent(
-    connection: Connection,
+@dataclass(frozen=True)
+class Parent:
+    """What a reply answers, as it stands."""
+
+    article_id: uuid.UUID
+    status: str
+    depth: int
+    ancestors: Sequence[str]
+
+
+# Made once: with each reply, making it would cost more than asking it.
+_PARENTS = select(Comment.id, Comment.article_id, Comment.status, Comment.depth, Comment.ancestors).where(
+    Comment.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def find_parents(
+    connection: Connection, ids: Collection[uuid.UUID], *, for_update: bool = False
+) -> dict[uuid.UUID, Parent]:
+    """What replies answer, by id; without what is not there.
+
+    :param for_update: whether a reply is to be written: then what it answers stays as it is until the transaction ends.
+    """
+    if not ids:
+        return {}
+    wanted = _PARENTS.with_for_update(key_share=True) if for_update else _PARENTS
+    return {id_: Parent(*row) for id_, *row in connection.execute(wanted, {"ids": list(ids)})}
+
+
+def place_below(
+    parents: Mapping[uuid.UUID, Parent],
     article_id: uuid.UUID | None,
     parent_id: uuid.UUID | None,
     rules: Rules,
-    *,
-    for_update: bool = False,
 ) -> Sequence[str]:
     """The ids of what a comment would hang below, from the top down to what it answers; none at the top.
 
-    :param for_update: whether a reply is to be written: then what it answers stays as it is until the transaction ends.
     :raises Invalid: if there is no such comment, or the reply would go too deep; the field is ``parent_id``.
     :raises ParentClosed: if it was taken away.
     """
     if parent_id is None:
         return ()
-    wanted = select(Comment.status, Comment.depth, Comment.ancestors)
-    wanted = wanted.where(Comment.id == parent_id, Comment.article_id == article_id)
-    if for_update:
-        wanted = wanted.with_for_update(key_share=True)
-    parent = connection.execute(wanted).one_or_none()
+    parent = parents.get(parent_id)
     # What is held is nobody's but its writer's: that it is there is not told.
-    if parent is None or parent.status == Status.HELD:
+    if parent is None or parent.article_id != article_id or parent.status == Status.HELD:
         raise one_field("parent_id", "There is no such comment on this article.")
     if parent.status != Status.PUBLISHED:
         raise ParentClosed

@@ -1,4 +1,4 @@
-"""The comment box: comments that a process takes at the same moment are committed together. An edge of its own.
+"""The comment box: comments that a process takes at the same moment are looked at and committed together. An edge of its own.
 
 Each reader is answered after the commit that holds their comment, never before it.
 """
@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from pollsvc.batching import Batcher
 from pollsvc.comments.admission import Rules
+from pollsvc.comments.arriving import Arrived, judge_comments, read_comment
 from pollsvc.comments.batch_statement import find_written, insert_comments
 from pollsvc.comments.entries import Entry, Judged, NewComment, make_entry
 from pollsvc.comments.judging import Judge
-from pollsvc.comments.service import judge_comment, submit_comment
+from pollsvc.comments.service import submit_comment
 from pollsvc.comments.status import Standing
 from pollsvc.patience import HURRY, PATIENCE, again_if_cut, waited_in_vain
 
@@ -50,8 +51,7 @@ class CommentBox:
         self._alone = alone
         self._rules = rules
         self._clock = clock
-        # The same words sent twice are answered as if one came after the other.
-        self._batcher = Batcher(self._commit, key=_key, patience=PATIENCE)
+        self._batcher = Batcher(self._work_off, patience=PATIENCE)
         #: Whether the last batch waited in vain for SQLite's one lock.
         self._is_stuck = False
 
@@ -59,20 +59,17 @@ class CommentBox:
         """Look at a comment and write it.
 
         :returns: how it stands, and whether it is new, as :func:`pollsvc.comments.service.submit_comment`.
-        :raises PollsvcError: what that and :func:`pollsvc.comments.service.judge_comment` raise.
+        :raises PollsvcError: what that, :func:`pollsvc.comments.arriving.read_comment` and
+            :func:`pollsvc.comments.arriving.judge_comments` raise.
         :raises WaitedTooLong: if the database let it wait too long before anything was done with it.
         """
-        judged = again_if_cut(partial(self._look, new))
-        if judged.venue.article_id is not None:
-            entry = make_entry(self._judge.keys, judged)
-            if self._batcher.run(entry):
-                return entry.standing, True
+        found = self._batcher.run(read_comment(self._judge, new))
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found, Standing):
+            return found, True
         # It is an article's first, was sent before, or something changed meanwhile: by itself.
-        return again_if_cut(partial(self._submit_alone, judged), is_write=True)
-
-    def _look(self, new: NewComment) -> Judged:
-        with self._reading.connect() as connection:
-            return judge_comment(connection, self._judge, new, self._rules, self._clock())
+        return again_if_cut(partial(self._submit_alone, found), is_write=True)
 
     def _submit_alone(self, judged: Judged) -> tuple[Standing, bool]:
         with Session(self._alone) as session:
@@ -80,18 +77,35 @@ class CommentBox:
             session.commit()
         return answer
 
-    def _commit(self, entries: Sequence[Entry], patience: float) -> list[bool]:
+    def _work_off(self, arrived: Sequence[Arrived], patience: float) -> list[Standing | Judged | Exception]:
+        """Give for each comment how it stands, what is to be settled by itself, or why it is not taken."""
+        looked_at = again_if_cut(partial(self._look, arrived))
+        entries: dict[bytes, Entry] = {}
+        for judged in looked_at:
+            if isinstance(judged, Judged) and judged.venue.article_id is not None:
+                entry = make_entry(self._judge.keys, judged)
+                # The same words sent twice are answered as if one came after the other.
+                entries.setdefault(entry.key, entry)
+        written = self._commit(list(entries.values()), patience) if entries else set()
+        standing = {
+            id(entry.judged): entry.standing for entry in entries.values() if entry.standing.id in written
+        }
+        return [standing.get(id(judged), judged) for judged in looked_at]
+
+    def _look(self, arrived: Sequence[Arrived]) -> list[Judged | Exception]:
+        with self._reading.connect() as connection:
+            return judge_comments(connection, self._judge, arrived, self._rules, self._clock())
+
+    def _commit(self, entries: Sequence[Entry], patience: float) -> set[uuid.UUID]:
         try:
-            written = self._insert(entries, patience)
+            return self._insert(entries, patience)
         except DBAPIError as error:
             if error.connection_invalidated:
-                written = self._insert_rest(entries, patience, error)
-            elif _is_for_one_alone(error):
+                return self._insert_rest(entries, patience, error)
+            if _is_for_one_alone(error):
                 # It may be one's fault, but none is written: each tries by itself, and that one fails or waits alone.
-                return [False] * len(entries)
-            else:
-                raise
-        return [entry.standing.id in written for entry in entries]
+                return set()
+            raise
 
     def _insert_rest(self, entries: Sequence[Entry], patience: float, cut: DBAPIError) -> set[uuid.UUID]:
         """Look what was committed before the connection was cut, and write the rest.
@@ -119,10 +133,6 @@ class CommentBox:
             raise
         self._is_stuck = False
         return written
-
-
-def _key(entry: Entry) -> bytes:
-    return entry.key
 
 
 def _is_for_one_alone(error: DBAPIError) -> bool:

@@ -19,8 +19,9 @@ from pollsvc.comments.admission import (
     refuse_banned,
     take_comments,
 )
-from pollsvc.comments.grounds import find_grounds
-from pollsvc.comments.judging import Draft, Judge, Judgement, judge
+from pollsvc.comments.facts import Questioned, find_facts
+from pollsvc.comments.in_force import find_in_force
+from pollsvc.comments.judging import Draft, Judge, Judgement, judge, read_text
 from pollsvc.comments.models import CommentChange, CommentRevision, CommentVerdict, Status
 from pollsvc.comments.revisions import revision_rows, write_revisions
 from pollsvc.comments.service import own_comment
@@ -91,19 +92,19 @@ def judge_edit(
         raise CommentUnreadable
     if body == _text_of(session, seen):
         return JudgedEdit(seen, writer, name, mode, None)
+    text, in_force = read_text(judge_, body), find_in_force(connection)
+    asked = Questioned(writer, comment.email_hash, body, text.fingerprint)
     draft = Draft(
-        locale=article.site.locale,
-        hosts=hosts_of([row.origin for row in article.site.origins]),
-        writer=writer,
+        text=text,
         name=name,
-        body=body,
+        hosts=hosts_of([row.origin for row in article.site.origins]),
+        words=judge_.lists.of_language(connection, in_force.lists, article.site.locale),
         is_premoderated=mode == "premoderated",
         is_suspect=_was_suspect(session, comment_id),
         was_approved=_was_approved(session, comment_id),
-        comment_id=comment_id,
     )
-    grounds = find_grounds(connection, writer, comment.email_hash, now, comment_id)
-    return JudgedEdit(seen, writer, name, mode, judge(connection, judge_, draft, grounds, now))
+    facts = find_facts(connection, [asked], now, comment_id)[0]
+    return JudgedEdit(seen, writer, name, mode, judge(judge_, draft, facts, in_force))
 
 
 def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
@@ -119,7 +120,7 @@ def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
     article = session.get_one(Article, seen.article_id, populate_existing=True)
     ask_again(session, article, edit.writer, mode=edit.mode, status=judgement.status, now=now)
     number = seen.revision + 1
-    shown = Shown(edit.name, judgement.body, judgement.marked_up.html)
+    shown = Shown(edit.name, judgement.text.body, judgement.text.marked_up.html)
     change = Change(
         action="edit",
         after=judgement.status,

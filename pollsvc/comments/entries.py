@@ -126,7 +126,7 @@ def make_entry(keys: Keys, judged: Judged) -> Entry:
         "is_featured": False,
         "shown_name": new.name if is_shown else None,
         "shown_text": new.body if is_shown else None,
-        "shown_html": judgement.marked_up.html if is_shown else None,
+        "shown_html": judgement.text.marked_up.html if is_shown else None,
         "replies": 0,
         "open_reports": 0,
         "submission_key": key,

@@ -1,9 +1,10 @@
-"""What the checks are told of a writer and of texts like theirs: read before anything is written."""
+"""What the checks are told of writers, and of texts like theirs: read before anything is written, for many at once."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,24 +12,33 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    FromClause,
+    Integer,
+    LargeBinary,
+    Row,
+    ScalarSelect,
     Select,
+    Text,
     bindparam,
+    cast,
     exists,
     func,
     or_,
     select,
-    union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from pollsvc.comments.checks.check import Likeness
+from pollsvc.comments.checks.check import Likeness, WriterFacts
 from pollsvc.comments.checks.repeats import NEAR, Fingerprint, likeness
-from pollsvc.comments.models import Comment, CommentChange, CommentRevision, Status
+from pollsvc.comments.models import APPROVED, Comment, CommentChange, CommentRevision, Status
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.writers import Writer
+from pollsvc.given import GivenRows
 
 #: Approvals are counted up to this many.
 MOST_APPROVALS = 20
+#: Of a writer's comments the newest are asked for rejections and haste, so that nobody's long record is walked.
+MOST_RECENT = 200
 REJECTIONS_WITHIN = timedelta(days=30)
 LATELY = timedelta(minutes=10)
 #: How long a text is remembered by those that come after it.
@@ -39,119 +49,197 @@ _NONE = uuid.UUID(int=0)
 _MOST_ALIKE = 8
 
 
+@dataclass(frozen=True)
+class Questioned:
+    """A text of somebody's, as the database is asked about it.
+
+    :param email_hash: of the address that was typed, if any.
+    :param fingerprint: None where the text is too short to tell.
+    """
+
+    writer: Writer
+    email_hash: bytes | None
+    body: str
+    fingerprint: Fingerprint | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a text beside what it says.
+
+    :param is_banned: whether its writer may not comment now.
+    :param likenesses: texts of the last days that are the same or nearly so.
+    """
+
+    writer: WriterFacts
+    is_banned: bool
+    likenesses: Sequence[Likeness]
+
+
 def is_in_force(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """The condition of a ban that holds."""
     return Ban.lifted_at.is_(None) & or_(Ban.ends_at.is_(None), Ban.ends_at > now)
-
-
-def _up_to(rows: Select[Any]) -> Any:
-    return select(func.count()).select_from(rows.limit(MOST_APPROVALS).subquery()).scalar_subquery()
 
 
 def _bind(name: str, column: InstrumentedAttribute[Any]) -> BindParameter[Any]:
     return bindparam(name, type_=column.type)
 
 
-# Statements are made once: with each comment, making them would cost more than asking them.
-_NOW = _bind("now", Comment.decided_at)
-_THEIRS = select(Comment.id).where(
-    Comment.writer_key == _bind("writer_key", Comment.writer_key),
-    Comment.id != _bind("comment_id", Comment.id),
+def _count(rows: Select[Any]) -> ScalarSelect[int]:
+    return select(func.count()).select_from(rows.subquery()).scalar_subquery()
+
+
+_ROWS = GivenRows(
+    "questioned",
+    {"place": Integer(), "writer_key": LargeBinary(), "email_hash": LargeBinary(), "text_hash": LargeBinary()}
+    | {f"band_{band}": Integer() for band in range(4)},
 )
-_APPROVED = _THEIRS.where(Comment.status == Status.PUBLISHED, Comment.decided_by.like("token:%"))
+_BANDS = (CommentRevision.band_0, CommentRevision.band_1, CommentRevision.band_2, CommentRevision.band_3)
 # By the log: taking back what was turned down makes nobody's record better. What was published in the end does.
 _TURNED_DOWN = CommentChange.after.in_((Status.REJECTED, Status.SPAM)) | (
     (CommentChange.after == Status.REMOVED) & CommentChange.actor.like("token:%")
 )
-_REJECTED = _THEIRS.where(
-    Comment.status != Status.PUBLISHED,
-    exists().where(
-        CommentChange.comment_id == Comment.id,
-        CommentChange.occurred_at > _bind("rejections_since", CommentChange.occurred_at),
-        _TURNED_DOWN,
-    ),
-)
-_LATELY = _THEIRS.where(Comment.created_at > _bind("lately_since", Comment.created_at))
-# A hash that is None equals none.
-_ADDRESS_BANNED = exists().where(Ban.email_hash == _bind("email_hash", Ban.email_hash), is_in_force(_NOW))
-_BANNED = exists().where(Ban.writer_key == _bind("writer_key", Ban.writer_key), is_in_force(_NOW))
-#: What is known of a writer, for :mod:`pollsvc.comments.grounds`: approved, rejected and late comments, whether the address and
-#: whether the writer is banned.
-FACTS: Sequence[ColumnElement[Any]] = (
-    _up_to(_APPROVED),
-    _up_to(_REJECTED),
-    _up_to(_LATELY),
-    select(_ADDRESS_BANNED).scalar_subquery(),
-    select(_BANNED).scalar_subquery(),
+
+
+def _facts(asked: FromClause) -> Select[Any]:
+    """For each text: approved, rejected and late comments of its writer, whether the address and whether the writer is banned, and
+    which revisions may be like it.
+    """
+    is_another = Comment.id != _bind("comment_id", Comment.id)
+    approved = (
+        select(Comment.id)
+        .where(Comment.writer_key == asked.c.writer_key, APPROVED, is_another)
+        .limit(MOST_APPROVALS)
+        .correlate(asked)
+    )
+    recent = (
+        select(Comment.id, Comment.status, Comment.created_at)
+        .where(Comment.writer_key == asked.c.writer_key, is_another)
+        .order_by(Comment.id.desc())
+        .limit(MOST_RECENT)
+        .correlate(asked)
+        .subquery("recent")
+    )
+    # As the latest one, and not as one that exists: PostgreSQL would then look through everybody's log first.
+    turned_down = (
+        select(func.max(CommentChange.occurred_at))
+        .where(CommentChange.comment_id == recent.c.id, _TURNED_DOWN)
+        .scalar_subquery()
+    )
+    rejected = select(recent.c.id).where(
+        recent.c.status != Status.PUBLISHED,
+        turned_down > _bind("rejections_since", CommentChange.occurred_at),
+    )
+    lately = select(recent.c.id).where(recent.c.created_at > _bind("lately_since", Comment.created_at))
+    now = _bind("now", Ban.ends_at)
+    # A hash that is None equals none.
+    is_address_banned = exists().where(Ban.email_hash == asked.c.email_hash, is_in_force(now))
+    is_banned = exists().where(Ban.writer_key == asked.c.writer_key, is_in_force(now))
+    return select(
+        asked.c.place,
+        *map(_count, (approved, rejected, lately)),
+        is_address_banned,
+        is_banned,
+        _alike(asked, CommentRevision.text_hash),
+        *(_alike(asked, band) for band in _BANDS),
+    )
+
+
+def _alike(asked: FromClause, column: InstrumentedAttribute[Any]) -> ScalarSelect[str | None]:
+    """Id and number of the newest revisions with the same number, as one text."""
+    rows = (
+        select(CommentRevision.comment_id, CommentRevision.number)
+        .where(
+            column == asked.c[column.key],
+            CommentRevision.created_at > _bind("since", CommentRevision.created_at),
+        )
+        .order_by(CommentRevision.created_at.desc())
+        .limit(_MOST_ALIKE)
+        .correlate(asked)
+        .subquery()
+    )
+    line = cast(rows.c.comment_id, Text) + ":" + cast(rows.c.number, Text)
+    return select(func.aggregate_strings(line, " ")).select_from(rows).scalar_subquery()
+
+
+# Made once: with each comment, making them would cost more than asking them.
+_FACTS = {dialect: _facts(_ROWS.source(dialect)) for dialect in ("sqlite", "postgresql")}
+_TEXTS = (
+    select(
+        CommentRevision.comment_id,
+        CommentRevision.number,
+        CommentRevision.text_hash,
+        CommentRevision.body,
+        Comment.writer_key,
+    )
+    .join(Comment, Comment.id == CommentRevision.comment_id)
+    .where(CommentRevision.comment_id.in_(bindparam("ids", expanding=True)))
 )
 
 
-def asked_of(
-    writer: Writer, email_hash: bytes | None, now: datetime, comment_id: uuid.UUID | None
-) -> dict[str, Any]:
-    """What :data:`FACTS` are asked with.
+def find_facts(
+    connection: Connection, asked: Sequence[Questioned], now: datetime, comment_id: uuid.UUID | None = None
+) -> list[Facts]:
+    """What is known of some texts and of who wrote them, in their order.
 
     :param comment_id: the comment that is edited, which does not speak for or against itself.
     """
-    return {
-        "writer_key": writer.key,
+    given: dict[str, Any] = {
+        **_ROWS.parameter(connection.dialect, [_row(place, each) for place, each in enumerate(asked)]),
         "comment_id": comment_id or _NONE,
-        "email_hash": email_hash,
         "now": now,
         "rejections_since": now - REJECTIONS_WITHIN,
         "lately_since": now - LATELY,
-    }
-
-
-def _newest(condition: ColumnElement[bool]) -> Select[Any]:
-    rows = (
-        select(CommentRevision.comment_id, CommentRevision.number)
-        .where(condition, CommentRevision.created_at > _bind("since", CommentRevision.created_at))
-        .order_by(CommentRevision.created_at.desc())
-        .limit(_MOST_ALIKE)
-        .subquery()
-    )
-    return select(rows.c.comment_id, rows.c.number)
-
-
-_BANDS = (CommentRevision.band_0, CommentRevision.band_1, CommentRevision.band_2, CommentRevision.band_3)
-_FOUND = union_all(
-    _newest(CommentRevision.text_hash == _bind("text_hash", CommentRevision.text_hash)),
-    *(_newest(band == _bind(band.key, band)) for band in _BANDS),
-).subquery("found")
-_ALIKE = (
-    select(CommentRevision.comment_id, CommentRevision.text_hash, CommentRevision.body, Comment.writer_key)
-    .join(
-        _FOUND,
-        (_FOUND.c.comment_id == CommentRevision.comment_id) & (_FOUND.c.number == CommentRevision.number),
-    )
-    .join(Comment, Comment.id == CommentRevision.comment_id)
-    .where(Comment.id != _bind("comment_id", Comment.id))
-    .distinct()
-)
-
-
-def likenesses_of(
-    connection: Connection,
-    body: str,
-    fingerprint: Fingerprint | None,
-    *,
-    writer: Writer,
-    now: datetime,
-    comment_id: uuid.UUID | None,
-) -> Sequence[Likeness]:
-    """Texts of the last days that are the same or nearly so; those of other comments than this one."""
-    if fingerprint is None:
-        return []
-    given: dict[str, Any] = {band.key: value for band, value in zip(_BANDS, fingerprint.bands, strict=True)}
-    given |= {
-        "text_hash": fingerprint.text_hash,
         "since": now - REPEATS_WITHIN,
-        "comment_id": comment_id or _NONE,
     }
+    rows = sorted(connection.execute(_FACTS[connection.dialect.name], given), key=lambda row: row[0])
+    alike = [_revisions(row[6:]) for row in rows]
+    texts = _texts_of(connection, {key for keys in alike for key in keys if key[0] != comment_id})
+    return [
+        Facts(
+            WriterFacts(approved, rejected, lately, is_address_banned=bool(is_address_banned)),
+            bool(is_banned),
+            _likenesses(each, [texts[key] for key in keys if key in texts]),
+        )
+        for each, keys, (_, approved, rejected, lately, is_address_banned, is_banned, *_) in zip(
+            asked, alike, rows, strict=True
+        )
+    ]
+
+
+def _row(place: int, asked: Questioned) -> dict[str, Any]:
+    found = asked.fingerprint
+    bands: Sequence[int | None] = found.bands if found else (None,) * len(_BANDS)
+    return {
+        "place": place,
+        "writer_key": asked.writer.key,
+        "email_hash": asked.email_hash,
+        "text_hash": found.text_hash if found else None,
+        **{column.key: band for column, band in zip(_BANDS, bands, strict=True)},
+    }
+
+
+_Revision = tuple[uuid.UUID, int]
+
+
+def _revisions(lines: Sequence[str | None]) -> set[_Revision]:
+    parted = (each.split(":") for line in lines if line for each in line.split(" "))
+    return {(uuid.UUID(comment_id), int(number)) for comment_id, number in parted}
+
+
+def _texts_of(connection: Connection, revisions: set[_Revision]) -> Mapping[_Revision, Row[Any]]:
+    if not revisions:
+        return {}
+    rows = connection.execute(_TEXTS, {"ids": list({comment_id for comment_id, _ in revisions})})
+    return {(row.comment_id, row.number): row for row in rows}
+
+
+def _likenesses(asked: Questioned, texts: Sequence[Row[Any]]) -> Sequence[Likeness]:
+    found = asked.fingerprint
     alike = []
-    for _, text_hash, text, writer_key in connection.execute(_ALIKE, given):
-        score = 1.0 if text_hash == fingerprint.text_hash else likeness(body, text or "")
+    for text in texts:
+        is_same = found is not None and text.text_hash == found.text_hash
+        score = 1.0 if is_same else likeness(asked.body, text.body or "")
         if score >= NEAR:
-            alike.append(Likeness(score, is_own=writer_key == writer.key))
+            alike.append(Likeness(score, is_own=text.writer_key == asked.writer.key))
     return alike

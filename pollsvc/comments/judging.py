@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-
-from sqlalchemy import Connection
 
 from pollsvc.comments.check_requests import unanswered
 from pollsvc.comments.checks import all_checks
 from pollsvc.comments.checks.check import Check, Submission, Verdict, run_checks
 from pollsvc.comments.checks.repeats import Fingerprint, fingerprint_of
-from pollsvc.comments.checks.word_lists import WordLists
-from pollsvc.comments.facts import likenesses_of
-from pollsvc.comments.grounds import Grounds
+from pollsvc.comments.checks.word_lists import ListedWords, WordLists
+from pollsvc.comments.facts import Facts
+from pollsvc.comments.in_force import InForce
 from pollsvc.comments.markup import MarkedUp, mark_up
 from pollsvc.comments.models import Status
 from pollsvc.comments.policies import Outcome, Policy, Ruling
-from pollsvc.comments.writers import Writer
 from pollsvc.errors import one_field
 from pollsvc.keys import Keys
 from pollsvc.text import is_blank
@@ -42,33 +37,40 @@ class Judge:
         self.print_key = keys.derive("comment fingerprints")
 
 
+@dataclass(frozen=True)
+class Text:
+    """What somebody wrote, read.
+
+    :param fingerprint: None where it is too short to tell.
+    """
+
+    body: str
+    marked_up: MarkedUp
+    fingerprint: Fingerprint | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """A text to be judged, and what is known of how it came.
 
-    :param locale: the site's language, such as ``pt-BR``.
     :param hosts: the site's own.
-    :param comment_id: the comment that is edited; None for a new one.
+    :param words: the lists that hold for its site's language, by kind.
     """
 
-    locale: str
-    hosts: frozenset[str]
-    writer: Writer
+    text: Text
     name: str
-    body: str
+    hosts: frozenset[str]
+    words: Mapping[str, Sequence[ListedWords]]
     is_premoderated: bool
     is_suspect: bool
     was_approved: bool = False
-    comment_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True)
 class Judgement:
     """What became of a draft."""
 
-    body: str
-    marked_up: MarkedUp
-    fingerprint: Fingerprint | None
+    text: Text
     verdicts: Sequence[Verdict]
     policy: Policy
     ruling: Ruling
@@ -84,36 +86,32 @@ class Judgement:
         return f"policy:{self.policy.version}"
 
 
-def judge(connection: Connection, judge_: Judge, draft: Draft, grounds: Grounds, now: datetime) -> Judgement:
-    """Let every check look at a draft, and decide by the live policy. Those over HTTP are asked later, by the worker.
+def read_text(judge_: Judge, body: str) -> Text:
+    """Read what somebody wrote, as far as that needs nobody else.
 
-    :param connection: reads only.
-    :raises Invalid: if nothing of the text would be seen; the field is ``body``.
+    :raises Invalid: if nothing of it would be seen; the field is ``body``.
     """
-    marked_up = mark_up(draft.body)
+    marked_up = mark_up(body)
     if is_blank(marked_up.text):
         raise one_field("body", "Must not be empty: nothing of it would be seen.")
-    fingerprint = fingerprint_of(draft.body, judge_.print_key)
+    return Text(body, marked_up, fingerprint_of(body, judge_.print_key))
+
+
+def judge(judge_: Judge, draft: Draft, facts: Facts, in_force: InForce) -> Judgement:
+    """Let every check look at a draft, and decide by the live policy. Those over HTTP are asked later, by the worker."""
+    text = draft.text
     submission = Submission(
-        body=draft.body,
+        body=text.body,
         name=draft.name,
-        shown="" if marked_up.text.split() == draft.body.split() else marked_up.text,
-        links=marked_up.links,
+        shown="" if text.marked_up.text.split() == text.body.split() else text.marked_up.text,
+        links=text.marked_up.links,
         is_premoderated=draft.is_premoderated,
         was_approved=draft.was_approved,
         is_suspect=draft.is_suspect,
-        writer=grounds.writer,
-        likenesses=likenesses_of(
-            connection,
-            draft.body,
-            fingerprint,
-            writer=draft.writer,
-            now=now,
-            comment_id=draft.comment_id,
-        ),
-        words=judge_.lists.of_language(connection, grounds.lists, draft.locale),
+        writer=facts.writer,
+        likenesses=facts.likenesses,
+        words=draft.words,
         own_hosts=draft.hosts,
     )
-    policy = grounds.policy
-    verdicts = [*run_checks(judge_.checks, submission), *unanswered(grounds.asked)]
-    return Judgement(draft.body, marked_up, fingerprint, verdicts, policy, policy.decide(verdicts))
+    verdicts = [*run_checks(judge_.checks, submission), *unanswered(in_force.asked)]
+    return Judgement(text, verdicts, in_force.policy, in_force.policy.decide(verdicts))

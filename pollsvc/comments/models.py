@@ -38,6 +38,8 @@ class Status(StrEnum):
 IN_THREAD = text("(status = 'published' OR replies > 0)")
 #: What readers reported and nobody decided about.
 REPORTED = text("open_reports > 0")
+#: What stands because somebody of the newsroom published it.
+APPROVED = text("(status = 'published' AND substr(decided_by, 1, 6) = 'token:')")
 _STATUSES = "'published', 'held', 'rejected', 'spam', 'removed'"
 #: Why somebody reports a comment, and why the newsroom turns one down.
 REPORT_REASONS = ("spam", "abuse", "off_topic", "wrong_fact", "illegal")
@@ -86,7 +88,8 @@ class Comment(Model):
         ),
         Index("ix_comment_status_id", "status", "id"),
         Index("ix_comment_article_id_status_id", "article_id", "status", "id"),
-        Index("ix_comment_writer_key_article_id_id", "writer_key", "article_id", "id"),
+        Index("ix_comment_writer_key_id_article_id", "writer_key", "id", "article_id"),
+        Index("ix_comment_approved", "writer_key", sqlite_where=APPROVED, postgresql_where=APPROVED),
         Index("ix_comment_reported", "id", sqlite_where=REPORTED, postgresql_where=REPORTED),
     )
 

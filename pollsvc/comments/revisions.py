@@ -34,12 +34,12 @@ class RevisionRows:
 
 def revision_rows(comment_id: uuid.UUID, number: int, judgement: Judgement, now: datetime) -> RevisionRows:
     """The rows of a text that was judged."""
-    found = judgement.fingerprint
+    found = judgement.text.fingerprint
     bands: Sequence[int | None] = found.bands if found else [None] * 4
     revision = {
         "comment_id": comment_id,
         "number": number,
-        "body": judgement.body,
+        "body": judgement.text.body,
         "text_hash": found.text_hash if found else None,
         **{f"band_{place}": band for place, band in enumerate(bands)},
         "policy_version": judgement.policy.version,

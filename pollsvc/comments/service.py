@@ -6,18 +6,16 @@ import uuid
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article
-from pollsvc.articles.service import ensure_article, no_site, read_address
-from pollsvc.articles.venues import find_surroundings
-from pollsvc.comments.admission import Rules, ask_again, find_parent, refuse_banned, take_comments
-from pollsvc.comments.entries import Judged, NewComment, make_entry, submission_key, write_beside
-from pollsvc.comments.grounds import find_grounds
-from pollsvc.comments.judging import Draft, Judge, judge
+from pollsvc.articles.service import ensure_article
+from pollsvc.comments.admission import Rules, ask_again, find_parents, place_below
+from pollsvc.comments.entries import Judged, make_entry, submission_key, write_beside
+from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentReport, Status
 from pollsvc.comments.status import (
     Change,
@@ -29,40 +27,7 @@ from pollsvc.comments.status import (
     standing_of,
 )
 from pollsvc.comments.writers import Writer
-from pollsvc.consent.service import email_hash
 from pollsvc.db import insert_into
-
-
-def judge_comment(
-    connection: Connection, judge_: Judge, new: NewComment, rules: Rules, now: datetime
-) -> Judged:
-    """Look at a comment with every check. Reads only, so that nothing waits for it.
-
-    :raises Invalid: if no site owns the article, or the place of the reply is none.
-    :raises CommentsClosed, CommentsOff, ParentClosed: if the article, or what is answered, takes none.
-    :raises WriterBanned: if the writer may not.
-    """
-    address = read_address(new.article_url)
-    around = find_surroundings(connection, address)
-    if around is None:
-        raise no_site(address)
-    venue = around.venue
-    mode = take_comments(venue.site, venue.article, now)
-    hashed = email_hash(judge_.keys, new.email) if new.email else None
-    grounds = find_grounds(connection, new.writer, hashed, now, None)
-    if grounds.is_banned:
-        refuse_banned(connection, new.writer, now)
-    above = find_parent(connection, venue.article_id, new.parent_id, rules)
-    draft = Draft(
-        locale=around.locale,
-        hosts=around.hosts,
-        writer=new.writer,
-        name=new.name,
-        body=new.body,
-        is_premoderated=mode == "premoderated",
-        is_suspect=new.is_suspect,
-    )
-    return Judged(new, venue, above, hashed, mode, judge(connection, judge_, draft, grounds, now), now)
 
 
 def submit_comment(
@@ -84,7 +49,8 @@ def submit_comment(
     if known is not None:
         return standing_of(session, known), False
     ask_again(session, article, new.writer, mode=judged.mode, status=judged.judgement.status, now=now)
-    find_parent(connection, article.id, new.parent_id, rules, for_update=True)
+    answered = find_parents(connection, {new.parent_id} if new.parent_id else (), for_update=True)
+    place_below(answered, article.id, new.parent_id, rules)
     # Where it stands by now: the article may be new, or have moved.
     venue = replace(judged.venue, url=article.url, site_id=article.site_id, article_id=article.id)
     entry = make_entry(judge_.keys, replace(judged, venue=venue))

@@ -24,14 +24,14 @@ from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentChange, CommentRevision, CommentVerdict
 from pollsvc.comments.policies import BUILT_IN, Policy, read_policy
 from pollsvc.comments.policy_models import CheckRequest, CommentPolicy, HttpCheck
-from pollsvc.comments.service import judge_comment, submit_comment, withdraw_comment
+from pollsvc.comments.service import submit_comment, withdraw_comment
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer
 from pollsvc.keys import Keys
 from pollsvc.moderation.service import decide
 from pollsvc.outbox.outgoing import Outgoing
 from pollsvc.worker import Worker
-from tests.factories import ACTOR, ARTICLE_URL, THEN
+from tests.factories import ACTOR, ARTICLE_URL, THEN, judge_comment
 from tests.outbox.endpoints import LOOPBACK, Clock
 from tests.outbox.receiver import Receiver, receiving
 

@@ -17,7 +17,7 @@ from pollsvc.comments.judging import Judge
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer, writer_of_token
 from pollsvc.keys import Keys
-from tests.factories import ARTICLE_URL, THEN, make_voter_token
+from tests.factories import ARTICLE_URL, THEN, judge_comment, make_voter_token
 
 RULES = Rules(depth=3, edit_window=timedelta(minutes=15))
 
@@ -77,7 +77,5 @@ def submit(
     }
     judge = judge or Judge(keys)
     session.flush()
-    judged = service.judge_comment(
-        session.connection(), judge, NewComment(**(defaults | changes)), RULES, now
-    )
+    judged = judge_comment(session.connection(), judge, NewComment(**(defaults | changes)), RULES, now)
     return service.submit_comment(session, judge, judged, RULES, now)[0]

@@ -19,7 +19,7 @@ from pollsvc.comments.admission import (
 from pollsvc.comments.entries import Judged, NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.policy_models import Ban
-from pollsvc.comments.service import judge_comment, submit_comment, withdraw_comment
+from pollsvc.comments.service import submit_comment, withdraw_comment
 from pollsvc.consent.service import email_hash
 from pollsvc.keys import Keys
 from tests.comments.evidence import comment_of, field_refused, held_rows, revisions_of
@@ -31,6 +31,7 @@ from tests.factories import (
     THEN,
     decide_comment,
     edit_comment,
+    judge_comment,
     make_article,
     make_comment,
     make_writer,

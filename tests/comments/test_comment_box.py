@@ -24,7 +24,6 @@ from pollsvc.comments.entries import Entry, NewComment, make_entry
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentChange, CommentCount, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban, CheckRequest
-from pollsvc.comments.service import judge_comment
 from pollsvc.comments.status import Standing
 from pollsvc.db import Model
 from pollsvc.keys import Keys
@@ -39,6 +38,7 @@ from tests.factories import (
     RULES,
     THEN,
     decide_comment,
+    judge_comment,
     make_comment,
     new_comment,
 )

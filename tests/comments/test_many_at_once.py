@@ -17,7 +17,6 @@ from pollsvc.comments.editing import edit_comment, judge_edit
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment
 from pollsvc.comments.service import (
-    judge_comment,
     report_comment,
     submit_comment,
     withdraw_comment,
@@ -29,7 +28,16 @@ from pollsvc.keys import Keys
 from pollsvc.moderation.items import claim
 from tests.comments.submitting import make_box
 from tests.databases import wait_for_a_waiter
-from tests.factories import MODERATOR, RULES, THEN, decide_comment, make_comment, make_writer, new_comment
+from tests.factories import (
+    MODERATOR,
+    RULES,
+    THEN,
+    decide_comment,
+    judge_comment,
+    make_comment,
+    make_writer,
+    new_comment,
+)
 
 THREADS = 12
 TURNS = 45

@@ -17,7 +17,6 @@ from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import Comment, CommentReport, CommentVerdict
 from pollsvc.comments.policy_models import CommentPolicy
 from pollsvc.comments.service import (
-    judge_comment,
     report_comment,
     submit_comment,
     withdraw_comment,
@@ -42,6 +41,7 @@ from tests.factories import (
     THEN,
     decide_comment,
     edit_comment,
+    judge_comment,
     make_comment,
     make_writer,
 )

@@ -11,8 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 import zlib
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from pollsvc.comments.checks.check import Opinion, Submission
 
@@ -21,6 +26,9 @@ LEAST_LETTERS = 20
 #: From here on a text is nearly the same as another.
 NEAR = 0.8
 _PIECE = 4
+#: Bytes of a letter in UTF-32, and of a piece: a block of AES.
+_WIDTH = 4
+_BLOCK = _PIECE * _WIDTH
 _BANDS, _ROWS = 4, 3
 _NO_LETTERS = re.compile(r"[\W_]+")
 
@@ -45,27 +53,33 @@ def fingerprint_of(body: str, key: bytes) -> Fingerprint | None:
     letters = _letters_of(body)
     if len(letters) < LEAST_LETTERS:
         return None
-    # Copied, for taking the key in costs more than hashing four letters.
-    keyed = hashlib.blake2b(digest_size=8, key=key)
-    hashes = [_hash(keyed.copy(), piece) for piece in _pieces_of(letters)]
-    # A number xor a fixed one is another order of the same numbers: each has a least one of its own.
-    least = [min([number ^ mask for number in hashes]) for mask in _MASKS]
+    least = _least_hashes(letters, key)
     bands = tuple(
-        zlib.crc32(repr(least[at : at + _ROWS]).encode()) & 0x7FFF_FFFF
+        zlib.crc32(struct.pack(f"<{_ROWS}I", *least[at : at + _ROWS])) & 0x7FFF_FFFF
         for at in range(0, _BANDS * _ROWS, _ROWS)
     )
     return Fingerprint(hashlib.blake2b(letters.encode(), digest_size=32, key=key).digest(), bands)
 
 
-def _hash(keyed: hashlib.blake2b, piece: str) -> int:
-    keyed.update(piece.encode())
-    return int.from_bytes(keyed.digest())
+def _least_hashes(letters: str, key: bytes) -> list[int]:
+    """The least number of all pieces, by each of as many keyed hashes as the bands have rows.
 
-
-_MASKS = [
-    int.from_bytes(hashlib.blake2b(bytes([number]), digest_size=8).digest())
-    for number in range(_BANDS * _ROWS)
-]
+    The hash of a piece is what AES makes of it: four letters are one block, so that one call hashes all pieces, and one more
+    of what came out gives other hashes. Each block is four numbers. Equal pieces are to have equal numbers, which is why there
+    is no chain from one block to the next.
+    """
+    wide = letters.encode("utf-32-le")
+    hashes = b"".join(
+        wide[_WIDTH * start : _WIDTH * start + (len(wide) - _WIDTH * start) // _BLOCK * _BLOCK]
+        for start in range(_PIECE)
+    )
+    encryptor = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 (a keyed hash of one block, not a secret text)
+    least: list[int] = []
+    while len(least) < _BANDS * _ROWS:
+        hashes = encryptor.update(hashes)
+        numbers = struct.unpack(f"<{len(hashes) // _WIDTH}I", hashes)
+        least += [min(numbers[place::_PIECE]) for place in range(_PIECE)]
+    return least
 
 
 def likeness(left: str, right: str) -> float:

@@ -8,7 +8,7 @@ where katakana ends. Hangul words start at a bound, and what follows them may be
 
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import sub
 
@@ -18,11 +18,14 @@ from pollsvc.comments.words.bounds import ends_word, is_digit_after, starts_word
 from pollsvc.comments.words.folding import Folded, fold, squeeze
 from pollsvc.comments.words.judging import Way, cost_of, letters_of_runs, match_run, may_stand
 from pollsvc.comments.words.letters import PLAIN, read_letter, script_of
-from pollsvc.comments.words.respelling import Reading, respellings
+from pollsvc.comments.words.respelling import Reading
+from pollsvc.comments.words.squeezing import Squeezed, encoded, read_squeezed
 
 #: Entries of one coarse reading that are compared with a find; a list of more spells one word in every way.
 _MOST_ALIKE = 64
 
+#: Words beside a changed one that are read with it, at the least.
+_LEAST_REACH = 3
 #: By an entry, what is written where it may stand, how that is read, and whether a digit follows: its cost, and its letters.
 _Judged = dict[tuple[str, str, str, bool], tuple[int | None, int]]
 
@@ -54,7 +57,8 @@ class WordMatcher:
         self._words = list(dict.fromkeys(words))
         self._entries = self._words + list(dict.fromkeys(exceptions))
         self._own = _composed_in(self._entries)
-        self._reach = 0
+        # More words than an entry has do no harm, and lists that ask for as many share one reading.
+        self._reach = _LEAST_REACH
         self._forms: list[str] = []
         self._number_of_form = array("L")
         alike: dict[str, list[int]] = {}
@@ -71,7 +75,7 @@ class WordMatcher:
         self._runs = array("L", [len(coarse.lstrip(" ")) for coarse in alike])
         self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
         for number, coarse in enumerate(alike):
-            self._automaton.add_word(_encoded(coarse), number)
+            self._automaton.add_word(encoded(coarse), number)
         self._automaton.make_automaton()
 
     def find(self, text: str) -> list[Found]:
@@ -79,13 +83,13 @@ class WordMatcher:
 
         The time grows with the length of the text, and not with that of the list.
         """
-        if not self._alike:
+        if not self._alike or not text:
             return []
-        folded = fold(text)
+        folded, readings = read_squeezed(text, self._reach)
         found: dict[tuple[int, int], tuple[int, int]] = {}
         excepted: list[tuple[int, int]] = []
         judged: _Judged = {}
-        for reading in respellings(folded, self._reach):
+        for reading in readings:
             for start, end, cost, number in self._found_in(folded, reading, judged):
                 if number < len(self._words):
                     found[start, end] = min(found.get((start, end), (cost, number)), (cost, number))
@@ -95,17 +99,13 @@ class WordMatcher:
         return [Found(self._words[found[span][1]], *span) for span in _outermost(spans)]
 
     def _found_in(
-        self, folded: Folded, reading: Reading, judged: _Judged
+        self, folded: Folded, squeezed: Squeezed, judged: _Judged
     ) -> Iterator[tuple[int, int, int, int]]:
         """Return start, end, cost and number of each entry in one reading."""
-        squeezed, starts = squeeze(reading.coarse)
-        starts.append(len(reading.coarse))
-        # A word starts behind a space, at the start of the text as well.
-        encoded = _encoded(f" {squeezed}")
-        places = None if len(encoded) == len(squeezed) + 1 else _places(squeezed)
+        reading, starts, places = squeezed.reading, squeezed.starts, squeezed.places
         # A letter before, for the first, and none behind the last: neither is within a word.
         kinds = f"{reading.kinds} "
-        for place, group in self._automaton.iter(encoded):
+        for place, group in self._automaton.iter(squeezed.encoded):
             runs = self._runs[group]
             last = places[place] if places else place
             start, end = starts[last - runs], starts[last]
@@ -127,7 +127,9 @@ class WordMatcher:
                 if cost is not None and size >= reading.shortest:
                     yield first, behind, cost, self._number_of_form[each]
 
-    def _cost(self, folded: Folded, reading: Reading, bounds: list[int], form: str) -> tuple[int | None, int]:
+    def _cost(
+        self, folded: Folded, reading: Reading, bounds: Sequence[int], form: str
+    ) -> tuple[int | None, int]:
         """Return how much an entry is hidden where its coarse reading stands, None where it is another word, and its letters."""
         entry = letters_of_runs(form)
         sizes = map(sub, bounds[1:], bounds[:-1])
@@ -170,23 +172,6 @@ def _key(form: str) -> str:
     key = squeeze(coarse)[0]
     is_behind_space = folded.kinds[len(folded.coarse) - len(folded.coarse.lstrip(" ")) :][:1] == PLAIN
     return f" {key}" if is_behind_space else key
-
-
-def _encoded(coarse: str) -> str:
-    """Return a coarse reading as the bytes of its UTF-8, one character each.
-
-    The automaton looks for the next state along a list: a node with one branch for each of thousands of Han characters is
-    thirty times as slow as two nodes with some dozens.
-    """
-    return coarse if coarse.isascii() else coarse.encode("utf-8", "surrogatepass").decode("latin-1")
-
-
-def _places(squeezed: str) -> list[int]:
-    """Return, for each byte of an encoded reading, the number of its character."""
-    return [
-        0,
-        *(place for place, char in enumerate(squeezed, 1) for _ in char.encode("utf-8", "surrogatepass")),
-    ]
 
 
 def _outside(spans: Iterable[tuple[int, int]], excepted: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
