@@ -107,10 +107,12 @@ def _written(type_: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
 def _read(
     cell: sa.ColumnElement[Any], type_: sa.types.TypeEngine[Any], dialect: str
 ) -> sa.ColumnElement[Any]:
-    if not _is_bytes(type_):
-        return cell
-    return (
-        func.unhex(cell, type_=type_)
-        if dialect == "sqlite"
-        else func.decode(cell, sa.text("'hex'"), type_=type_)
-    )
+    if _is_bytes(type_):
+        is_sqlite = dialect == "sqlite"
+        return (
+            func.unhex(cell, type_=type_) if is_sqlite else func.decode(cell, sa.text("'hex'"), type_=type_)
+        )
+    if dialect == "sqlite" and isinstance(type_, sa.Uuid):
+        # SQLite keeps the digits alone.
+        return func.replace(cell, "-", "", type_=type_)
+    return cell

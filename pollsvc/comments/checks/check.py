@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import structlog
 
@@ -74,8 +74,7 @@ class Submission:
     shown: str = ""
 
 
-@dataclass(frozen=True)
-class Opinion:
+class Opinion(NamedTuple):
     """What a check makes of a submission.
 
     :param score: from 0, harmless, to 1.
@@ -90,8 +89,7 @@ class Opinion:
     version: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """An opinion, with whose it is and how it came about."""
 
     name: str

@@ -77,9 +77,21 @@ def _least_hashes(letters: str, key: bytes) -> list[int]:
     least: list[int] = []
     while len(least) < _BANDS * _ROWS:
         hashes = encryptor.update(hashes)
-        numbers = struct.unpack(f"<{len(hashes) // _WIDTH}I", hashes)
-        least += [min(numbers[place::_PIECE]) for place in range(_PIECE)]
+        least += [_least_at(hashes, place) for place in range(0, _BLOCK, _WIDTH)]
     return least
+
+
+def _least_at(hashes: bytes, place: int) -> int:
+    """The least of the numbers at one place of each block. Those whose first byte is higher than its are not even made."""
+    first = hashes[place::_BLOCK]
+    lowest = min(first)
+    numbers = []
+    block = first.find(lowest)
+    while block >= 0:
+        start = block * _BLOCK + place
+        numbers.append(int.from_bytes(hashes[start : start + _WIDTH]))
+        block = first.find(lowest, block + 1)
+    return min(numbers)
 
 
 def likeness(left: str, right: str) -> float:

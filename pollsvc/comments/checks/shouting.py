@@ -22,15 +22,17 @@ class Shouting:
     def look(self, submission: Submission) -> Opinion:
         """From 0 to 1: 1 where everything is in capitals."""
         body = submission.body
-        upper = sum(map(str.isupper, body))
-        cased = upper + sum(map(str.islower, body))
+        chars = set(body)
+        upper = sum(body.count(char) for char in chars if char.isupper())
+        cased = upper + sum(body.count(char) for char in chars if char.islower())
         capitals = upper / cased if cased >= _LEAST_LETTERS else 0.0
         drawn_out = [match.span() for match in _STRETCHED.finditer(body)]
         stretched = min(1.0, sum(end - start for start, end in drawn_out) / max(len(body), 1) * 2)
         if capitals >= stretched:
-            spans = [
-                match.span() for match in _WORD.finditer(body) if match[0].isupper() and len(match[0]) > 1
-            ]
             reason = f"Capitals among the letters: {round(capitals * 100)} %." if capitals else ""
-            return Opinion(capitals, reason, spans if capitals > 0.5 else ())
+            return Opinion(capitals, reason, _capitals(body) if capitals > 0.5 else ())
         return Opinion(stretched, "Letters or signs are drawn out.", drawn_out)
+
+
+def _capitals(body: str) -> list[tuple[int, int]]:
+    return [match.span() for match in _WORD.finditer(body) if match[0].isupper() and len(match[0]) > 1]
