@@ -15,8 +15,8 @@ _APPROVED = text("(status = 'published' AND substr(decided_by, 1, 6) = 'token:')
 
 
 def upgrade() -> None:
-    """Make the new ones before the old one goes."""
-    op.create_index("ix_comment_writer_key_id_article_id", "comment", ["writer_key", "id", "article_id"])
+    """Make them."""
+    op.create_index("ix_comment_writer_key_id", "comment", ["writer_key", "id"])
     op.create_index(
         "ix_comment_approved",
         "comment",
@@ -24,11 +24,9 @@ def upgrade() -> None:
         sqlite_where=_APPROVED,
         postgresql_where=_APPROVED,
     )
-    op.drop_index("ix_comment_writer_key_article_id_id", "comment")
 
 
 def downgrade() -> None:
-    """The other way round."""
-    op.create_index("ix_comment_writer_key_article_id_id", "comment", ["writer_key", "article_id", "id"])
+    """Without them nothing is lost."""
     op.drop_index("ix_comment_approved", "comment")
-    op.drop_index("ix_comment_writer_key_id_article_id", "comment")
+    op.drop_index("ix_comment_writer_key_id", "comment")

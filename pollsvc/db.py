@@ -5,8 +5,6 @@ What differs between the two lives here, or in the statement builder of :mod:`po
 
 from __future__ import annotations
 
-import sqlite3
-import time
 import uuid
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
@@ -14,9 +12,8 @@ from typing import Annotated, Any
 
 import sqlalchemy as sa
 from cryptography.fernet import InvalidToken
-from flask import Flask
+from flask import Flask, g
 from flask_sqlalchemy_lite import SQLAlchemy
-from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -25,6 +22,7 @@ from uuid_utils.compat import uuid7
 from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
 from pollsvc.patience import PATIENCE
+from pollsvc.sqlite import prepare_sqlite
 
 #: Connections of a process for what is done most: one for each kind of batch, and one for what waited in line.
 HOT_CONNECTIONS = 5
@@ -77,6 +75,7 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
 
 #: A ballot's choices: an array on PostgreSQL, JSON on SQLite.
 ChoiceIds = sa.JSON().with_variant(postgresql.ARRAY(sa.SmallInteger), "postgresql")
+
 
 Id = Annotated[uuid.UUID, mapped_column(sa.Uuid, primary_key=True, default=uuid7)]
 #: A number that the database counts up.
@@ -182,6 +181,11 @@ class Database(SQLAlchemy):
         return self.get_session("writing")
 
     @property
+    def has_read(self) -> bool:
+        """Whether ``session`` was made: then it may hold a connection, which its commit gives back."""
+        return "default" in g.get("_sqlalchemy_sessions", ())
+
+    @property
     def noting(self) -> Session:
         """The session for what is worth a line but no wait: where another one is writing, it is refused."""
         return self.get_session("noting")
@@ -222,60 +226,8 @@ def engine_options(url: str, pool_size: int, settings: str = "") -> dict[str, An
 def prepare_engine(engine: sa.Engine, keys: Keys) -> None:
     """Give an engine its cipher and, on SQLite, its pragmas and explicit transactions."""
     engine.dialect.pollsvc_cipher = keys.cipher  # type: ignore[attr-defined]
-    if engine.dialect.name != "sqlite":
-        return
-
-    @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        # Python's own transaction control begins too late and never IMMEDIATE; we send BEGIN ourselves.
-        connection.isolation_level = None
-        # SQLite has it of its own from 3.41 on.
-        connection.create_function("unhex", 1, _unhex, deterministic=True)
-        pragmas(connection, foreign_keys="ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        patience = options.get("sqlite_patience")
-        if patience is not None:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
-        try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("sqlite_write") else "BEGIN")
-        finally:
-            # The connection goes back to the pool with the patience of all.
-            if patience is not None:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={PATIENCE * 1000}")
-
-
-def _unhex(digits: str | None) -> bytes | None:
-    return None if digits is None else bytes.fromhex(digits)
-
-
-def pragmas(connection: Any, *, foreign_keys: str) -> None:
-    """What every SQLite connection of ours is told; FULL because an acknowledged vote survives a power cut."""
-    connection.execute(f"PRAGMA busy_timeout={PATIENCE * 1000}")
-    _keep_a_log(connection)
-    connection.execute("PRAGMA synchronous=FULL")
-    # What is deleted is overwritten with zeros: whoever was erased is in no page of the file.
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute(f"PRAGMA foreign_keys={foreign_keys}")
-    # Without it INSERT OR REPLACE deletes a row without a word to triggers that look at a DELETE. What is append-only has
-    # others for it, which hold on any connection.
-    connection.execute("PRAGMA recursive_triggers=ON")
-
-
-def _keep_a_log(connection: Any) -> None:
-    """Switch a new file to WAL. Of several that do so at once SQLite refuses some without waiting, whatever they were told."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    if engine.dialect.name == "sqlite":
+        prepare_sqlite(engine)
 
 
 def remember_hash_key(session: Session, keys: Keys) -> None:

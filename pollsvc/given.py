@@ -1,4 +1,4 @@
-"""Rows as one parameter: a statement asks about, or writes, many things at once, and is the same however many they are.
+"""Rows as one value. As a parameter: a statement asks about, or writes, many things at once, and is the same however many they are.
 
 They come as JSON, which both databases read faster than a driver writes an array for each column.
 """
@@ -12,10 +12,11 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import bindparam, column, func
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
 
 from pollsvc.db import EncryptedText, Model
-
-_POSTGRESQL = postgresql.dialect()
 
 
 class GivenRows:
@@ -38,6 +39,11 @@ class GivenRows:
         table = cast(sa.Table, model.__table__)
         return cls(name, {column: table.c[column].type for column in columns})
 
+    @property
+    def columns(self) -> str:
+        """Their names, for SQL that is written by hand."""
+        return ", ".join(self._types)
+
     def source(self, dialect: str) -> sa.FromClause:
         """What stands in a statement's ``FROM``.
 
@@ -45,39 +51,12 @@ class GivenRows:
         """
         given = bindparam(self.name, type_=sa.Text)
         if dialect == "sqlite":
-            rows = func.json_each(given).table_valued("value", name=f"{self.name}_row")
-            found = {
-                name: func.json_extract(rows.c.value, sa.literal_column(f"'$.{name}'"), type_=type_)
-                for name, type_ in self._types.items()
-            }
-        else:
-            columns = [column(name, _written(type_)) for name, type_ in self._types.items()]
-            records = func.json_to_recordset(sa.cast(given, postgresql.JSON))
-            rows = records.table_valued(*columns, name=f"{self.name}_row").render_derived(with_types=True)
-            found = {name: rows.c[name] for name in self._types}
-        cells = [_read(cell, self._types[name], dialect).label(name) for name, cell in found.items()]
-        return sa.select(*cells).select_from(rows).subquery(self.name)
-
-    @property
-    def columns(self) -> str:
-        """The names of the columns, as PostgreSQL's SQL has them."""
-        return ", ".join(self._types)
-
-    @property
-    def values(self) -> str:
-        """The columns of a row behind :attr:`recordset`."""
-        return ", ".join(
-            f"decode({self.name}.{name}, 'hex')" if _is_bytes(type_) else f"{self.name}.{name}"
-            for name, type_ in self._types.items()
-        )
-
-    @property
-    def recordset(self) -> str:
-        """The rows, as PostgreSQL's SQL has them. Bytes are hexadecimal digits in it."""
-        columns = ", ".join(
-            f"{name} {_written(type_).compile(dialect=_POSTGRESQL)}" for name, type_ in self._types.items()
-        )
-        return f"json_to_recordset(CAST(:{self.name} AS json)) AS {self.name} ({columns})"
+            each = func.json_each(given).table_valued("value", name=f"{self.name}_row")
+            cells = [_cell(each.c.value, name, type_).label(name) for name, type_ in self._types.items()]
+            return sa.select(*cells).select_from(each).subquery(self.name)
+        columns = [column(name, type_) for name, type_ in self._types.items()]
+        records = func.json_to_recordset(sa.cast(given, postgresql.JSON))
+        return records.table_valued(*columns, name=self.name).render_derived(with_types=True)
 
     def parameter(self, dialect: sa.Dialect, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """What a statement is given; each row has a value for each column at least."""
@@ -92,27 +71,37 @@ class GivenRows:
                 }
                 for row in rows
             ]
-        return {self.name: orjson.dumps(list(rows), default=bytes.hex).decode()}
+        return {self.name: orjson.dumps(list(rows), default=_told).decode()}
 
 
-def _is_bytes(type_: sa.types.TypeEngine[Any]) -> bool:
-    return isinstance(type_, sa.LargeBinary | EncryptedText)
+def _told(value: bytes) -> str:
+    """Bytes, which JSON does not know, as PostgreSQL reads them from a text."""
+    return f"\\x{value.hex()}"
 
 
-def _written(type_: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
-    """The type that a value has in JSON, which knows no bytes."""
-    return sa.Text() if _is_bytes(type_) else type_
-
-
-def _read(
-    cell: sa.ColumnElement[Any], type_: sa.types.TypeEngine[Any], dialect: str
-) -> sa.ColumnElement[Any]:
-    if _is_bytes(type_):
-        is_sqlite = dialect == "sqlite"
-        return (
-            func.unhex(cell, type_=type_) if is_sqlite else func.decode(cell, sa.text("'hex'"), type_=type_)
-        )
-    if dialect == "sqlite" and isinstance(type_, sa.Uuid):
-        # SQLite keeps the digits alone.
+def _cell(row: sa.ColumnElement[Any], name: str, type_: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
+    """A value as SQLite keeps it."""
+    cell = func.json_extract(row, sa.literal_column(f"'$.{name}'"), type_=type_)
+    if isinstance(type_, sa.LargeBinary):
+        return func.unhex(func.substr(cell, 3), type_=type_)
+    if isinstance(type_, sa.Uuid):
+        # The digits alone.
         return func.replace(cell, "-", "", type_=type_)
     return cell
+
+
+class spaced(GenericFunction[str]):  # noqa: N801 (SQL's functions are written so)
+    """The texts of several rows as one, with a space between."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(spaced, "sqlite")
+def _spaced_on_sqlite(element: spaced, compiler: SQLCompiler, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.clauses, **options)}, ' ')"
+
+
+@compiles(spaced, "postgresql")
+def _spaced_on_postgresql(element: spaced, compiler: SQLCompiler, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.clauses, **options)}, ' ')"

@@ -14,7 +14,8 @@ from flask_alembic import Alembic
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
-from pollsvc.db import Model, pragmas
+from pollsvc.db import Model
+from pollsvc.sqlite import pragmas
 
 #: Any number, the same in every process: PostgreSQL's advisory lock of our migrations.
 _LOCK = 7077551

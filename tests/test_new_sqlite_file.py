@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from pollsvc.db import pragmas
+from pollsvc.sqlite import pragmas
 
 
 def open_at(path: Path, start: threading.Barrier) -> str:

@@ -112,9 +112,7 @@ CALLS = {
     "counts of comments": Call(
         "GET", f"/v1/comments/counts?article_url={HOT_ARTICLE}&article_url={ORIGIN}/growth/9"
     ),
-    "own comments": Call(
-        "GET", "/v1/comments/mine", by=("ix_comment_writer_key_article_id_id",), is_voter=True
-    ),
+    "own comments": Call("GET", "/v1/comments/mine", by=("ix_comment_writer_key_id",), is_voter=True),
     "own comments on an article": Call(
         "GET",
         f"/v1/comments/mine?article_url={HOT_ARTICLE}",

@@ -18,14 +18,13 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    func,
     select,
 )
 
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article, Site, SiteOrigin
 from pollsvc.articles.urls import ArticleAddress
-from pollsvc.given import GivenRows
+from pollsvc.given import GivenRows, spaced
 
 
 @dataclass(frozen=True)
@@ -124,11 +123,7 @@ VENUES_BY_ID: Select[Any] = (
     .where(ARTICLE.c.id.in_(bindparam("ids", expanding=True)))
 )
 _THEIRS = ORIGIN.alias("theirs")
-_ORIGINS = (
-    select(func.aggregate_strings(_THEIRS.c.origin, " "))
-    .where(_THEIRS.c.site_id == ORIGIN.c.site_id)
-    .scalar_subquery()
-)
+_ORIGINS = select(spaced(_THEIRS.c.origin)).where(_THEIRS.c.site_id == ORIGIN.c.site_id).scalar_subquery()
 _ADDRESSES = GivenRows("address", {"place": Integer(), "authority": Text(), "path": Text()})
 
 

@@ -170,7 +170,8 @@ def find_parents(
     if not ids:
         return {}
     wanted = _PARENTS.with_for_update(key_share=True) if for_update else _PARENTS
-    return {id_: Parent(*row) for id_, *row in connection.execute(wanted, {"ids": list(ids)})}
+    rows = connection.execute(wanted, {"ids": list(ids)})
+    return {row.id: Parent(row.article_id, row.status, row.depth, row.ancestors) for row in rows}
 
 
 def place_below(

@@ -67,65 +67,62 @@ _ABOVE = GivenRows("above", {"reply_id": sa.Uuid(), "id": sa.Uuid()})
 # below, and the articles, whose keys a site's new address changes, are locked or passed over. What may be waited for is who
 # writes the same words, and who changes the same count, for HURRY seconds: nobody waits long for another one's article.
 # Comments are written in one order, so that two statements with the same words do not wait for each other in a circle.
+#
+# No longer than 4,096 characters: psycopg takes what is longer apart with each execution, which costs more than to run it.
 _SUBMIT = """
-WITH hurry AS MATERIALIZED (SELECT set_config('lock_timeout', CAST(:hurry AS text), true)),
-seen AS MATERIALIZED (SELECT seen.* FROM hurry, {seen.recordset}),
-above AS MATERIALIZED (SELECT above.* FROM {above.recordset}),
-place AS MATERIALIZED (
-  SELECT article.* FROM article WHERE article.url IN (SELECT seen.url FROM seen)
-   ORDER BY article.id FOR KEY SHARE SKIP LOCKED),
-parent AS MATERIALIZED (
-  SELECT comment.id, comment.status FROM comment WHERE comment.id IN (SELECT above.id FROM above)
-   ORDER BY comment.depth DESC, comment.id DESC FOR NO KEY UPDATE SKIP LOCKED),
-held AS MATERIALIZED (
-  SELECT above.reply_id, count(*) AS n FROM above JOIN parent ON parent.id = above.id GROUP BY above.reply_id),
+WITH hurry AS (SELECT set_config('lock_timeout', :hurry, true)),
+seen AS (SELECT s.* FROM hurry, json_to_recordset(CAST(:seen AS json)) AS s (id uuid, url text, site_comments text, site_days int,
+comments text, days int, published_at timestamptz)),
+above AS (SELECT * FROM json_to_recordset(CAST(:above AS json)) AS a (reply_id uuid, id uuid)),
+place AS (SELECT * FROM article WHERE url IN (SELECT url FROM seen) ORDER BY id FOR KEY SHARE SKIP LOCKED),
+parent AS (SELECT id, status FROM comment WHERE id IN (SELECT id FROM above)
+ORDER BY depth DESC, id DESC FOR NO KEY UPDATE SKIP LOCKED),
+held AS (SELECT reply_id, count(*) AS n FROM above JOIN parent USING (id) GROUP BY reply_id),
 ins AS (
-  INSERT INTO comment ({c.columns})
-  SELECT {c.values} FROM {c.recordset} JOIN seen ON seen.id = c.id
-    JOIN place ON place.id = c.article_id JOIN site ON site.id = place.site_id
-    LEFT JOIN held ON held.reply_id = c.id LEFT JOIN parent ON parent.id = c.parent_id
-   WHERE place.url = seen.url AND site.comments = seen.site_comments
-     AND site.comments_close_days IS NOT DISTINCT FROM seen.site_days
-     AND place.comments IS NOT DISTINCT FROM seen.comments
-     AND place.comments_close_days IS NOT DISTINCT FROM seen.days
-     AND place.published_at IS NOT DISTINCT FROM seen.published_at
-     AND NOT EXISTS (SELECT 1 FROM ban WHERE ban.writer_key = decode(c.writer_key, 'hex') AND ban.lifted_at IS NULL
-                                         AND (ban.ends_at IS NULL OR ban.ends_at > c.created_at))
-     AND NOT EXISTS (SELECT 1 FROM comment AS same WHERE same.submission_key = decode(c.submission_key, 'hex'))
-     AND (c.depth = 0 OR (held.n = c.depth AND parent.status = 'published'))
-   ORDER BY decode(c.submission_key, 'hex')
-  ON CONFLICT (submission_key) DO NOTHING RETURNING id, article_id, status),
+INSERT INTO comment ({c.columns})
+SELECT c.* FROM (SELECT {c.columns} FROM json_populate_recordset(NULL::comment, CAST(:c AS json))) AS c
+JOIN seen ON seen.id = c.id JOIN place ON place.id = c.article_id JOIN site ON site.id = site_id
+LEFT JOIN held ON reply_id = c.id LEFT JOIN parent ON parent.id = c.parent_id
+WHERE (place.url, site.comments, site.comments_close_days, place.comments, place.comments_close_days, place.published_at)
+IS NOT DISTINCT FROM (seen.url, seen.site_comments, seen.site_days, seen.comments, seen.days, seen.published_at)
+AND NOT EXISTS (SELECT FROM ban
+WHERE ban.writer_key = c.writer_key AND lifted_at IS NULL AND coalesce(ends_at, 'infinity') > c.created_at)
+AND NOT EXISTS (SELECT FROM comment AS same WHERE same.submission_key = c.submission_key)
+AND (c.depth = 0 OR (held.n = c.depth AND parent.status = 'published'))
+ORDER BY c.submission_key
+ON CONFLICT (submission_key) DO NOTHING RETURNING id, article_id, status),
 replies AS (
-  UPDATE comment SET replies = comment.replies + more.n
-    FROM (SELECT above.id, count(*) AS n FROM above JOIN ins ON ins.id = above.reply_id
-           WHERE ins.status = 'published' GROUP BY above.id) AS more
-   WHERE comment.id = more.id),
+UPDATE comment SET replies = replies + n
+FROM (SELECT above.id, count(*) AS n FROM above JOIN ins ON ins.id = reply_id
+WHERE status = 'published' GROUP BY above.id) AS more
+WHERE comment.id = more.id),
 revisions AS (
-  INSERT INTO comment_revision ({r.columns})
-  SELECT {r.values} FROM ins JOIN {r.recordset} ON r.comment_id = ins.id),
+INSERT INTO comment_revision ({r.columns})
+SELECT {r.columns} FROM json_populate_recordset(NULL::comment_revision, CAST(:r AS json)) JOIN ins ON id = comment_id),
 verdicts AS (
-  INSERT INTO comment_verdict ({v.columns})
-  SELECT {v.values} FROM ins JOIN {v.recordset} ON v.comment_id = ins.id),
+INSERT INTO comment_verdict ({v.columns})
+SELECT {v.columns} FROM json_populate_recordset(NULL::comment_verdict, CAST(:v AS json)) JOIN ins ON id = comment_id),
 requests AS (
-  INSERT INTO check_request ({q.columns})
-  SELECT {q.values} FROM ins JOIN {q.recordset} ON q.comment_id = ins.id),
+INSERT INTO check_request ({q.columns})
+SELECT {q.columns} FROM json_populate_recordset(NULL::check_request, CAST(:q AS json)) JOIN ins ON id = comment_id),
 changes AS (
-  INSERT INTO comment_change ({l.columns})
-  SELECT {l.values} FROM ins JOIN {l.recordset} ON l.comment_id = ins.id),
+INSERT INTO comment_change ({l.columns})
+SELECT {l.columns} FROM json_populate_recordset(NULL::comment_change, CAST(:l AS json)) JOIN ins ON id = comment_id),
 events AS (
-  INSERT INTO outbox_event ({e.columns})
-  SELECT {e.values} FROM ins JOIN {e.recordset} ON e.subject = 'comment:' || ins.id),
+INSERT INTO outbox_event ({e.columns})
+SELECT {e.columns} FROM json_populate_recordset(NULL::outbox_event, CAST(:e AS json)) AS e
+JOIN ins ON subject = 'comment:' || ins.id),
 counts AS (
-  INSERT INTO comment_count AS t (article_id, status, n)
-  SELECT ins.article_id, ins.status, count(*) FROM ins GROUP BY ins.article_id, ins.status
-   ORDER BY ins.article_id, ins.status
-  ON CONFLICT ON CONSTRAINT pk_comment_count DO UPDATE SET n = t.n + EXCLUDED.n)
-SELECT ins.id FROM ins
+INSERT INTO comment_count AS t (article_id, status, n)
+SELECT article_id, status, count(*) FROM ins GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT (article_id, status) DO UPDATE SET n = t.n + EXCLUDED.n)
+SELECT id FROM ins
 """
 _ROWS = {rows.name: rows for rows in (_SEEN, _ABOVE, _C, _R, _V, _Q, _L, _E)}
 # Put together from constants of this module; what readers send comes as parameters.
 _STATEMENT = text(_SUBMIT.format(**_ROWS)).bindparams(
-    bindparam("hurry", type_=sa.Text), *(bindparam(name, type_=sa.Text) for name in _ROWS)
+    # Without a type: PostgreSQL is told it where they stand.
+    *map(bindparam, ("hurry", *_ROWS))
 )
 
 

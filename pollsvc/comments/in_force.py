@@ -8,11 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from pollsvc.comments.policies import BUILT_IN, Policy, read_policy
 from pollsvc.comments.policy_models import CommentPolicy, HttpCheck, WordList
+from pollsvc.given import spaced
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def _lines(rows: Select[Any], *columns: InstrumentedAttribute[Any]) -> ColumnEle
     line: ColumnElement[str] = cast(columns[0], Text)
     for column in columns[1:]:
         line = line + ":" + cast(column, Text)
-    return rows.with_only_columns(func.aggregate_strings(line, " ")).scalar_subquery()
+    return rows.with_only_columns(spaced(line)).scalar_subquery()
 
 
 _LIVE = select(CommentPolicy.version).where(CommentPolicy.state == "live")

@@ -88,7 +88,8 @@ class Comment(Model):
         ),
         Index("ix_comment_status_id", "status", "id"),
         Index("ix_comment_article_id_status_id", "article_id", "status", "id"),
-        Index("ix_comment_writer_key_id_article_id", "writer_key", "id", "article_id"),
+        Index("ix_comment_writer_key_article_id_id", "writer_key", "article_id", "id"),
+        Index("ix_comment_writer_key_id", "writer_key", "id"),
         Index("ix_comment_approved", "writer_key", sqlite_where=APPROVED, postgresql_where=APPROVED),
         Index("ix_comment_reported", "id", sqlite_where=REPORTED, postgresql_where=REPORTED),
     )

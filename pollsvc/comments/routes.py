@@ -172,10 +172,10 @@ def report_comment(body: dict[str, Any], comment_id: uuid.UUID) -> dict[str, str
 
 
 def submit(new: NewComment) -> tuple[Standing, bool]:
-    """Look at a comment and write it; as :meth:`pollsvc.comments.comment_box.CommentBox.submit`.
-
-    Whoever read something before has given its connection back, which others read and write with.
-    """
+    """Look at a comment and write it; as :meth:`pollsvc.comments.comment_box.CommentBox.submit`."""
+    if db.has_read:
+        # What was read until here stays; its connection goes back before others read and write.
+        db.session.commit()
     standing, is_new = comment_box().submit(new)
     ring()
     COMMENTS.labels(standing.status).inc(is_new)
@@ -244,8 +244,6 @@ def new_comment(form: dict[str, Any]) -> NewComment:
     if form["account_token"] is not None:
         site, _ = locate_article(db.session, form["article_url"])
         account = writer_of_account(keys(), site, form["account_token"], now())
-        # What was read stays; its connection goes back.
-        db.session.commit()
         # What the login says of them goes before what they type: readers see that it vouches for them.
         writer, name, email = account.writer, account.name or name, account.email
         if not name:

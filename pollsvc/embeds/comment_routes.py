@@ -96,8 +96,6 @@ def write(form: PlainForm) -> Response:
         return _again(page, form)
     facts = {name: form.values[name] for name in ("article_url", "parent_id", "name", "email", "body")}
     try:
-        # What was read stays; its connection goes back.
-        db.session.commit()
         standing, _ = submit(NewComment(**facts, writer=page.writer, is_suspect=form.is_suspect))
     except (Invalid, Conflict, NotAllowed) as refusal:
         _undo()

@@ -10,22 +10,25 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.discussions import edit_article
 from pollsvc.articles.models import Article, Site
 from pollsvc.articles.service import edit_site
-from pollsvc.comments import comment_box, http_checks
+from pollsvc.comments import arriving, batch_statement, comment_box, facts, http_checks
 from pollsvc.comments.admission import CommentRaced, CommentsClosed, CommentsOff, ParentClosed, WriterBanned
+from pollsvc.comments.arriving import read_comment
 from pollsvc.comments.batch_statement import insert_comments
 from pollsvc.comments.counts import find_differences
 from pollsvc.comments.entries import Entry, NewComment, make_entry
-from pollsvc.comments.judging import Judge
+from pollsvc.comments.judging import Draft, Judge, Judgement, judge
 from pollsvc.comments.models import Comment, CommentChange, CommentCount, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban, CheckRequest
 from pollsvc.comments.status import Standing
 from pollsvc.db import Model
+from pollsvc.errors import Invalid
 from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxEvent
 from pollsvc.outbox.outgoing import Outgoing
@@ -86,7 +89,7 @@ class Scene:
     def submit_looked_at(self, entry: Entry) -> bool:
         """Put it into the box as it was looked at then, and say whether it is new."""
         box = make_box(self.engine, self.keys)
-        box._look = lambda new: entry.judged  # type: ignore[method-assign]
+        box._look = lambda arrived: [entry.judged]  # type: ignore[method-assign]
         return box.submit(entry.judged.new)[1]
 
 
@@ -178,6 +181,29 @@ class TestTogether:
         assert len({standing.id for standing, _ in answers}) == 1
         assert sum(is_new for _, is_new in answers) == 1
         assert find_differences(scene.session) == []
+
+    def test_one_that_is_refused_or_fails_holds_up_no_other(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere = new_comment(scene.keys, number=2, article_url="https://nobody.example/1")
+        failing = new_comment(scene.keys, number=3, body="This one fails.")
+        fine = new_comment(scene.keys, number=4)
+
+        def fail(made: Judge, draft: Draft, *known: Any) -> Judgement:
+            if draft.text.body == failing.body:
+                raise ZeroDivisionError
+            return judge(made, draft, *known)
+
+        monkeypatch.setattr(arriving, "judge", fail)
+        box = make_box(scene.engine, scene.keys)
+        arrived = [read_comment(box._judge, new) for new in (elsewhere, failing, fine)]
+
+        first, second, third = box._work_off(arrived, 5.0)
+
+        assert isinstance(first, Invalid)
+        assert isinstance(second, ZeroDivisionError)
+        assert isinstance(third, Standing)
+        assert len(kept(scene.session, third.id)["comment"]) == 1
 
     def test_where_none_can_be_stored_each_tries_by_itself(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch
@@ -289,7 +315,7 @@ class TestWhatChangedMeanwhile:
         scene.session.commit()
 
         again = make_box(scene.engine, scene.keys)
-        again._look = lambda new: entry.judged  # type: ignore[method-assign]
+        again._look = lambda arrived: [entry.judged]  # type: ignore[method-assign]
 
         assert again.submit(entry.judged.new) == (first, False)
 
@@ -320,7 +346,7 @@ class TestCut:
         # What it wrote by itself is another transaction than the one that was cut.
         if scene.engine.dialect.name == "sqlite":
             monkeypatch.setattr(box, "_together", scene.engine)
-        assert box._commit(entries, 5.0) == [True, True, True]
+        assert box._commit(entries, 5.0) == {entry.standing.id for entry in entries}
 
         scene.session.rollback()
         assert scene.session.scalars(sa.select(sa.func.count()).select_from(Comment)).one() == 4
@@ -393,3 +419,10 @@ class TestInSomebodysHands:
             assert insert_comments(connection, [entry]) == set()
 
         scene.session.rollback()
+
+
+@pytest.mark.parametrize("statement", [batch_statement._STATEMENT, facts._FACTS["postgresql"]])
+def test_statements_are_short_enough_to_be_remembered(statement: sa.ClauseElement) -> None:
+    # psycopg takes a longer one apart with each execution.
+    dialect = sa.make_url("postgresql+psycopg://").get_dialect()()
+    assert len(str(statement.compile(dialect=dialect))) <= MAX_CACHED_STATEMENT_LENGTH

@@ -12,13 +12,15 @@ from pollsvc.comments.checks.check import Likeness, WriterFacts
 from pollsvc.comments.checks.repeats import fingerprint_of
 from pollsvc.comments.facts import (
     LATELY,
+    MOST_RECENT,
     REJECTIONS_WITHIN,
     REPEATS_WITHIN,
-    likenesses_of,
+    Questioned,
+    find_facts,
 )
-from pollsvc.comments.grounds import find_grounds
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.models import CommentRevision
+from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.service import withdraw_comment
 from pollsvc.keys import Keys
 from tests.factories import THEN, decide_comment, edit_comment, make_comment, make_writer
@@ -26,8 +28,12 @@ from tests.factories import THEN, decide_comment, edit_comment, make_comment, ma
 WORDS = "The council voted on Tuesday to run the ferry until midnight, and the harbour will pay for it."
 
 
-def find_facts(session: Session, keys: Keys, now: datetime, comment_id: uuid.UUID | None) -> WriterFacts:
-    return find_grounds(session.connection(), make_writer(keys), None, now, comment_id).writer
+def known_of(
+    session: Session, keys: Keys, now: datetime, comment_id: uuid.UUID | None, number: int = 1
+) -> WriterFacts:
+    session.flush()
+    asked = Questioned(make_writer(keys, number=number), None, "", None)
+    return find_facts(session.connection(), [asked], now, comment_id)[0].writer
 
 
 class TestFactsOf:
@@ -49,7 +55,7 @@ class TestFactsOf:
         withdraw_comment(session, approved[2].id, writer=make_writer(keys), now=THEN)
         by_policy = make_comment(session, keys=keys, body="By policy.")
 
-        facts = find_facts(session, keys, THEN, None)
+        facts = known_of(session, keys, THEN, None)
 
         assert by_policy.decided_by == "policy:0"
         assert (facts.approved, facts.rejected, facts.lately) == (1, 1, 5)
@@ -59,7 +65,7 @@ class TestFactsOf:
     ) -> None:
         made = make_comment(session, keys=keys, is_approved=True)
 
-        facts = find_facts(session, keys, THEN, made.id)
+        facts = known_of(session, keys, THEN, made.id)
 
         assert (facts.approved, facts.lately) == (0, 0)
 
@@ -70,7 +76,7 @@ class TestFactsOf:
         withdraw_comment(session, withdrawn.id, writer=make_writer(keys), now=THEN)
         moments = [timedelta(seconds=1), LATELY, REJECTIONS_WITHIN]
 
-        found = [find_facts(session, keys, THEN + each, None) for each in moments]
+        found = [known_of(session, keys, THEN + each, None) for each in moments]
 
         assert [(facts.rejected, facts.lately) for facts in found] == [(3, 4), (3, 0), (0, 0)]
 
@@ -83,7 +89,20 @@ class TestFactsOf:
         forgiven = make_comment(session, keys=keys, body="Forgiven.")
         decide_comment(session, decide_comment(session, forgiven, "reject"), "approve")
 
-        assert find_facts(session, keys, THEN, None).rejected == 1
+        assert known_of(session, keys, THEN, None).rejected == 1
+
+    def test_old_rejections_of_a_busy_writer_are_forgotten_with_the_rest(
+        self, session: Session, keys: Keys, site: Site
+    ) -> None:
+        decide_comment(session, make_comment(session, keys=keys), "reject")
+        decide_comment(session, make_comment(session, keys=keys, body="Approved."), "approve")
+        assert known_of(session, keys, THEN, None).rejected == 1
+        for number in range(MOST_RECENT - 1):
+            make_comment(session, keys=keys, body=f"Word {number}.")
+
+        facts = known_of(session, keys, THEN, None)
+
+        assert (facts.approved, facts.rejected, facts.lately) == (1, 0, MOST_RECENT)
 
 
 class TestLikenessesOf:
@@ -116,12 +135,40 @@ class TestLikenessesOf:
 
         assert self.likenesses(session, keys, near) == []
 
-    @staticmethod
-    def likenesses(
-        session: Session, keys: Keys, body: str, *, after: timedelta = timedelta(seconds=1)
-    ) -> list[Likeness]:
-        found = fingerprint_of(body, Judge(keys).print_key)
-        writer = make_writer(keys)
-        return list(
-            likenesses_of(session.connection(), body, found, writer=writer, now=THEN + after, comment_id=None)
+    def test_many_are_asked_about_at_once(self, session: Session, keys: Keys, site: Site) -> None:
+        decide_comment(session, make_comment(session, keys=keys, number=2, body=WORDS), "reject")
+        make_comment(session, keys=keys, number=3, is_approved=True)
+        session.add(
+            Ban(
+                writer_key=make_writer(keys, number=4).key,
+                reason_code="spam",
+                created_by="x",
+                created_at=THEN,
+            )
         )
+        session.flush()
+        asked = [self.questioned(keys, WORDS if n % 2 else "Well said!", number=n) for n in (1, 2, 3, 4)]
+
+        found = find_facts(session.connection(), asked, THEN)
+
+        assert [(each.writer.approved, each.writer.rejected, each.writer.lately) for each in found] == [
+            (0, 0, 0),
+            (0, 1, 1),
+            (1, 0, 1),
+            (0, 0, 0),
+        ]
+        assert [each.is_banned for each in found] == [False, False, False, True]
+        assert [[like.score for like in each.likenesses] for each in found] == [[1.0], [], [1.0], []]
+
+    @staticmethod
+    def questioned(keys: Keys, body: str, number: int = 1) -> Questioned:
+        return Questioned(
+            make_writer(keys, number=number), None, body, fingerprint_of(body, Judge(keys).print_key)
+        )
+
+    @classmethod
+    def likenesses(
+        cls, session: Session, keys: Keys, body: str, *, after: timedelta = timedelta(seconds=1)
+    ) -> list[Likeness]:
+        found = find_facts(session.connection(), [cls.questioned(keys, body)], THEN + after)
+        return list(found[0].likenesses)

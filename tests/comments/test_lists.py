@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.comments.checks.word_lists import ListedWords, WordLists
-from pollsvc.comments.grounds import find_grounds
+from pollsvc.comments.in_force import find_in_force
 from pollsvc.comments.lists import (
     ListNotFound,
     check_entries,
@@ -26,7 +26,6 @@ from pollsvc.comments.lists import (
 from pollsvc.comments.newsroom_schemas import Entries, NewWordListSchema
 from pollsvc.comments.policy_models import WordList
 from pollsvc.comments.words.matching import WordMatcher
-from pollsvc.comments.writers import Writer
 from pollsvc.errors import Invalid, StaleVersion
 from pollsvc.staff.models import AuditEntry
 from pollsvc.web.fields import Text
@@ -62,9 +61,9 @@ def replace(session: Session) -> Replace:
 
 def look(lists: WordLists, session: Session) -> Mapping[str, Sequence[ListedWords]]:
     """What stands for an English site."""
-    writer = Writer(bytes(32), is_account=False)
-    standing = find_grounds(session.connection(), writer, None, THEN, None).lists
-    return lists.of_language(session.connection(), standing, "en-GB")
+    session.flush()
+    connection = session.connection()
+    return lists.of_language(connection, find_in_force(connection).lists, "en-GB")
 
 
 def delete(session: Session, version: int | None = None) -> WordList:
