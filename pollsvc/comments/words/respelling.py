@@ -24,6 +24,9 @@ _INSERTED = frozenset(".-_*·•~^=\\‐‑‒–—")
 _OF_ADDRESSES = frozenset("/:@?&#%=")
 _WIDEST_GAP = 6
 _WORD = re.compile("[^ ]+")
+# Without either there is nothing to put together, which most texts are told by in a fifth of the time that looking takes.
+_TWO_ALONE = re.compile(r"(?<![^ ])([^ ])\1* +([^ ])\2*(?![^ ])")
+_SIGN_INSIDE = re.compile(rf"\S[{re.escape(''.join(sorted(_INSERTED)))}]+\S")
 _FEWEST_APART = 3
 
 
@@ -98,8 +101,8 @@ def respellings(folded: Folded, reach: int) -> Iterator[Reading]:
     :param reach: how many words beside a changed one an entry may span.
     """
     yield Reading(folded.spoken, folded.kinds, range(len(folded.spoken)))
-    words = _Words(folded, folded.spoken)
-    yield from _joined(words, reach)
+    if _TWO_ALONE.search(folded.spoken) or _SIGN_INSIDE.search(folded.text):
+        yield from _joined(_Words(folded, folded.spoken), reach)
     if folded.parted != folded.spoken:
         words = _Words(folded, folded.parted)
         starting = [
