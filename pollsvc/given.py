@@ -5,7 +5,9 @@ They come as JSON, which both databases read faster than a driver writes an arra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, cast
 
 import orjson
@@ -16,7 +18,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from pollsvc.db import EncryptedText, Model
+from pollsvc.db import EncryptedText, Model, UtcDateTime
+
+#: Characters of a time, as SQLite keeps it.
+_UP_TO_THE_ZONE = 26
 
 
 class GivenRows:
@@ -26,8 +31,11 @@ class GivenRows:
     :param types: of the columns, by name.
     """
 
-    def __init__(self, name: str, types: Mapping[str, sa.types.TypeEngine[Any]]) -> None:
+    def __init__(
+        self, name: str, types: Mapping[str, sa.types.TypeEngine[Any]], table: sa.Table | None = None
+    ) -> None:
         self.name = name
+        self._table = table
         self._types = types
         self._encrypted = {
             column: type_ for column, type_ in types.items() if isinstance(type_, EncryptedText)
@@ -37,7 +45,21 @@ class GivenRows:
     def of_table(cls, name: str, model: type[Model], *columns: str) -> GivenRows:
         """Rows of some columns of a table."""
         table = cast(sa.Table, model.__table__)
-        return cls(name, {column: table.c[column].type for column in columns})
+        return cls(name, {column: table.c[column].type for column in columns}, table)
+
+    def insert(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write rows into their table; where there are none, nothing is done."""
+        if rows:
+            statement = self._inserts[connection.dialect.name]
+            connection.execute(statement, self.parameter(connection.dialect, rows))
+
+    @cached_property
+    def _inserts(self) -> dict[str, sa.Insert]:
+        assert self._table is not None, "rows of a table"
+        return {
+            dialect: sa.insert(self._table).from_select(list(self._types), sa.select(self.source(dialect)))
+            for dialect in ("sqlite", "postgresql")
+        }
 
     @property
     def columns(self) -> str:
@@ -58,7 +80,7 @@ class GivenRows:
         records = func.json_to_recordset(sa.cast(given, postgresql.JSON))
         return records.table_valued(*columns, name=self.name).render_derived(with_types=True)
 
-    def parameter(self, dialect: sa.Dialect, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    def parameter(self, dialect: sa.Dialect, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """What a statement is given; each row has a value for each column at least."""
         if self._encrypted:
             rows = [
@@ -71,19 +93,24 @@ class GivenRows:
                 }
                 for row in rows
             ]
-        return {self.name: orjson.dumps(list(rows), default=_told).decode()}
+        told = orjson.dumps(rows, default=_told, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return {self.name: told.decode()}
 
 
-def _told(value: bytes) -> str:
-    """Bytes, which JSON does not know, as PostgreSQL reads them from a text."""
-    return f"\\x{value.hex()}"
+def _told(value: bytes | datetime) -> str:
+    """What JSON does not know, as PostgreSQL reads it from a text."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    return value.astimezone(UTC).isoformat(" ", "microseconds")
 
 
 def _cell(row: sa.ColumnElement[Any], name: str, type_: sa.types.TypeEngine[Any]) -> sa.ColumnElement[Any]:
     """A value as SQLite keeps it."""
     cell = func.json_extract(row, sa.literal_column(f"'$.{name}'"), type_=type_)
-    if isinstance(type_, sa.LargeBinary):
+    if isinstance(type_, sa.LargeBinary | EncryptedText):
         return func.unhex(func.substr(cell, 3), type_=type_)
+    if isinstance(type_, UtcDateTime):
+        return func.substr(cell, 1, _UP_TO_THE_ZONE, type_=type_)
     if isinstance(type_, sa.Uuid):
         # The digits alone.
         return func.replace(cell, "-", "", type_=type_)

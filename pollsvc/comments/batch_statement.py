@@ -6,46 +6,20 @@ Nothing outside this module knows which database it is talking to.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, text
 
 from pollsvc.comments import batch_steps
-from pollsvc.comments.entries import Entry
-from pollsvc.comments.models import Comment, CommentChange, CommentRevision, CommentVerdict
-from pollsvc.comments.policy_models import CheckRequest
+from pollsvc.comments.entries import CHANGES, COMMENTS, EVENTS, Entry
+from pollsvc.comments.models import Comment
+from pollsvc.comments.revisions import REQUESTS, REVISIONS, VERDICTS
 from pollsvc.db import UtcDateTime
 from pollsvc.given import GivenRows
-from pollsvc.outbox.models import OutboxEvent
 from pollsvc.patience import HURRY
 
-_C = GivenRows.of_table(
-    "c",
-    Comment,
-    *("id", "article_id", "parent_id", "below_id", "ancestors", "depth", "writer_key", "is_account", "name"),
-    *("email", "email_hash", "status", "version", "revision", "decided_by", "is_featured", "shown_name"),
-    *("shown_text", "shown_html", "replies", "open_reports", "submission_key", "created_at", "decided_at"),
-)
-_R = GivenRows.of_table(
-    "r",
-    CommentRevision,
-    *("comment_id", "number", "body", "text_hash", "band_0", "band_1", "band_2", "band_3"),
-    *("policy_version", "outcome", "because", "created_at"),
-)
-_V = GivenRows.of_table(
-    "v",
-    CommentVerdict,
-    *("comment_id", "revision", "name", "version", "state", "score", "spans", "reason", "milliseconds"),
-)
-_Q = GivenRows.of_table("q", CheckRequest, "comment_id", "revision", "name", "attempts", "due_at")
-_L = GivenRows.of_table(
-    "l", CommentChange, "comment_id", "version", "action", "after", "revision", "actor", "occurred_at"
-)
-_E = GivenRows.of_table(
-    "e", OutboxEvent, "key", "kind", "site_id", "subject", "data", "is_fanned_out", "occurred_at"
-)
 #: Where each comment was seen to stand.
 _SEEN = GivenRows(
     "seen",
@@ -118,7 +92,9 @@ SELECT article_id, status, count(*) FROM ins GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (article_id, status) DO UPDATE SET n = t.n + EXCLUDED.n)
 SELECT id FROM ins
 """
-_ROWS = {rows.name: rows for rows in (_SEEN, _ABOVE, _C, _R, _V, _Q, _L, _E)}
+_ROWS = {
+    rows.name: rows for rows in (_SEEN, _ABOVE, COMMENTS, REVISIONS, VERDICTS, REQUESTS, CHANGES, EVENTS)
+}
 # Put together from constants of this module; what readers send comes as parameters.
 _STATEMENT = text(_SUBMIT.format(**_ROWS)).bindparams(
     # Without a type: PostgreSQL is told it where they stand.
@@ -144,19 +120,19 @@ def find_written(connection: sa.Connection, entries: Sequence[Entry]) -> set[uui
 
 
 def _parameters(dialect: sa.Dialect, entries: Sequence[Entry]) -> dict[str, str]:
-    given: dict[GivenRows, Iterable[Mapping[str, Any]]] = {
+    given: dict[GivenRows, Sequence[Mapping[str, Any]]] = {
         _SEEN: [_seen(entry) for entry in entries],
         _ABOVE: [
             {"reply_id": entry.standing.id, "id": each}
             for entry in entries
             for each in entry.standing.ancestors
         ],
-        _C: [entry.comment for entry in entries],
-        _R: [entry.text.revision for entry in entries],
-        _V: [row for entry in entries for row in entry.text.verdicts],
-        _Q: [row for entry in entries for row in entry.text.requests],
-        _L: [entry.change for entry in entries],
-        _E: [entry.event for entry in entries],
+        COMMENTS: [entry.comment for entry in entries],
+        REVISIONS: [entry.text.revision for entry in entries],
+        VERDICTS: [row for entry in entries for row in entry.text.verdicts],
+        REQUESTS: [row for entry in entries for row in entry.text.requests],
+        CHANGES: [entry.change for entry in entries],
+        EVENTS: [entry.event for entry in entries],
     }
     parameters = {"hurry": f"{HURRY}s"}
     for rows, some in given.items():

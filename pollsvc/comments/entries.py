@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection
 from uuid_utils.compat import uuid7
 
 from pollsvc.articles.venues import Venue
@@ -21,12 +21,22 @@ from pollsvc.comments.models import Comment, CommentChange, Status
 from pollsvc.comments.revisions import RevisionRows, revision_rows, write_revisions
 from pollsvc.comments.status import Change, Standing, change_row, told_row
 from pollsvc.comments.writers import Writer
+from pollsvc.given import GivenRows
 from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxEvent
 
-# Made once, and of tables: the ORM would cost more than the database.
-_COMMENTS, _CHANGES, _EVENTS = (
-    insert(cast(Table, model.__table__)) for model in (Comment, CommentChange, OutboxEvent)
+COMMENTS = GivenRows.of_table(
+    "c",
+    Comment,
+    *("id", "article_id", "parent_id", "below_id", "ancestors", "depth", "writer_key", "is_account", "name"),
+    *("email", "email_hash", "status", "version", "revision", "decided_by", "is_featured", "shown_name"),
+    *("shown_text", "shown_html", "replies", "open_reports", "submission_key", "created_at", "decided_at"),
+)
+CHANGES = GivenRows.of_table(
+    "l", CommentChange, "comment_id", "version", "action", "after", "revision", "actor", "occurred_at"
+)
+EVENTS = GivenRows.of_table(
+    "e", OutboxEvent, "key", "kind", "site_id", "subject", "data", "is_fanned_out", "occurred_at"
 )
 
 
@@ -148,15 +158,15 @@ def make_entry(keys: Keys, judged: Judged) -> Entry:
 
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Write comments of which none is there, below what is ours until the transaction ends. Replies above are counted before."""
-    connection.execute(_COMMENTS, [entry.comment for entry in entries])
+    COMMENTS.insert(connection, [entry.comment for entry in entries])
     write_beside(connection, entries)
 
 
 def write_beside(connection: Connection, entries: Sequence[Entry]) -> None:
     """Write all but the comments themselves. The counts come last: all who write below an article share their rows."""
     write_revisions(connection, [entry.text for entry in entries])
-    connection.execute(_CHANGES, [entry.change for entry in entries])
-    connection.execute(_EVENTS, [entry.event for entry in entries])
+    CHANGES.insert(connection, [entry.change for entry in entries])
+    EVENTS.insert(connection, [entry.event for entry in entries])
     add_counts(connection, Counter((entry.standing.article_id, entry.standing.status) for entry in entries))
 
 

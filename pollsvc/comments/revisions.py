@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection
 
 from pollsvc.comments.check_requests import request_rows
 from pollsvc.comments.judging import Judgement
@@ -18,16 +18,18 @@ from pollsvc.given import GivenRows
 
 Row = dict[str, Any]
 
-# Made once, and of tables: the ORM would cost more than the database.
-_REVISION, _VERDICT, _REQUEST = (
-    cast(Table, model.__table__) for model in (CommentRevision, CommentVerdict, CheckRequest)
+REVISIONS = GivenRows.of_table(
+    "r",
+    CommentRevision,
+    *("comment_id", "number", "body", "text_hash", "band_0", "band_1", "band_2", "band_3"),
+    *("policy_version", "outcome", "because", "created_at"),
 )
-_VERDICTS = GivenRows.of_table("verdict", CommentVerdict, *_VERDICT.c.keys())
-# A text has a dozen verdicts: as one parameter they cost a fraction of what a dozen rows do.
-_INSERT_VERDICTS = {
-    dialect: insert(_VERDICT).from_select(_VERDICT.c.keys(), select(_VERDICTS.source(dialect)))
-    for dialect in ("sqlite", "postgresql")
-}
+VERDICTS = GivenRows.of_table(
+    "v",
+    CommentVerdict,
+    *("comment_id", "revision", "name", "version", "state", "score", "spans", "reason", "milliseconds"),
+)
+REQUESTS = GivenRows.of_table("q", CheckRequest, "comment_id", "revision", "name", "attempts", "due_at")
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,6 @@ def revision_rows(comment_id: uuid.UUID, number: int, judgement: Judgement, now:
 
 def write_revisions(connection: Connection, revisions: Sequence[RevisionRows]) -> None:
     """Keep texts; their comments are there already."""
-    connection.execute(insert(_REVISION), [each.revision for each in revisions])
-    verdicts = [row for each in revisions for row in each.verdicts]
-    connection.execute(
-        _INSERT_VERDICTS[connection.dialect.name], _VERDICTS.parameter(connection.dialect, verdicts)
-    )
-    if requests := [row for each in revisions for row in each.requests]:
-        connection.execute(insert(_REQUEST), requests)
+    REVISIONS.insert(connection, [each.revision for each in revisions])
+    VERDICTS.insert(connection, [row for each in revisions for row in each.verdicts])
+    REQUESTS.insert(connection, [row for each in revisions for row in each.requests])
