@@ -29,6 +29,7 @@ from pollsvc.comments.models import (
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.status import (
     Change,
+    CommentNotFound,
     Standing,
     change_status,
     lock_newest_first,
@@ -64,6 +65,23 @@ def forget_writer(
     over = delete(Ban).where(Ban.email_hash == email_hash, ~is_in_force(now))
     session.execute(over.execution_options(synchronize_session=False))
     return _forget(session, Comment.email_hash == email_hash, choice, "erasure", now)
+
+
+def forget_writer_of(
+    session: Session, comment_id: uuid.UUID, choice: Choice, now: datetime
+) -> tuple[int, list[str]]:
+    """Forget whoever wrote a comment, likewise: by their identity, for who has no address, as accounts of some logins.
+
+    :raises CommentNotFound: if there is none with this id, or it was wiped before.
+    """
+    key = session.scalar(
+        select(Comment.writer_key).where(Comment.id == comment_id, Comment.erased_at.is_(None))
+    )
+    if key is None:
+        raise CommentNotFound
+    over = delete(Ban).where(Ban.writer_key == key, ~is_in_force(now))
+    session.execute(over.execution_options(synchronize_session=False))
+    return _forget(session, Comment.writer_key == key, choice, "erasure", now)
 
 
 def taken_away() -> Select[*tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from pollsvc.privacy.schemas import (
     ChangedSchema,
     ErasureSchema,
     NewErasureSchema,
+    NewWriterErasureSchema,
     SuppressionSchema,
 )
 from pollsvc.staff.service import record
@@ -41,6 +42,21 @@ def erase_person(body: dict[str, Any]) -> dict[str, Any]:
     hashed, choice = email_hash(keys(), body["email"]), Choice(body["comments"])
     erased = erase(hashed, method="staff", actor=actor().reference, choice=choice)
     return {"status": "erased", "erased": erased}
+
+
+@blp.post("/privacy/writer-erasures")
+@blp.body(NewWriterErasureSchema)
+@blp.response(200, ErasureSchema)
+@blp.problems(404)
+@limited("staff")
+@staff("consents:manage")
+def erase_writer(body: dict[str, Any]) -> dict[str, Any]:
+    """Forget whoever wrote a comment, in all that they wrote by that account or in that browser. It cannot be undone."""
+    choice = Choice(body["comments"])
+    erased = service.erase_writer(
+        db.writing, body["comment_id"], actor=actor().reference, now=now(), choice=choice
+    )
+    return {"status": "erased", "erased": _finish(erased)}
 
 
 @blp.post("/privacy/access")
@@ -103,7 +119,12 @@ def release_address(body: dict[str, Any]) -> dict[str, bool]:
 
 def erase(hashed: bytes, *, method: str, actor: str, choice: Choice) -> service.Erased:
     """Forget a person now: rows, then files. What is cut in between, the worker does."""
-    erased = service.erase_person(db.writing, hashed, method=method, actor=actor, choice=choice, now=now())
+    return _finish(
+        service.erase_person(db.writing, hashed, method=method, actor=actor, choice=choice, now=now())
+    )
+
+
+def _finish(erased: service.Erased) -> service.Erased:
     db.writing.commit()
     ring()
     try:

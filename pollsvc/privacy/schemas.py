@@ -21,8 +21,8 @@ class AddressSchema(ma.Schema):
     email = Email(required=True)
 
 
-class NewErasureSchema(AddressSchema):
-    """Whom to forget, and what becomes of their comments."""
+class ChoiceSchema(ma.Schema):
+    """What becomes of a person's comments."""
 
     comments = ma.fields.String(
         load_default=str(Choice.REMOVE_TEXT),
@@ -32,6 +32,16 @@ class NewErasureSchema(AddressSchema):
             "nobody's name. Ask them which."
         },
     )
+
+
+class NewErasureSchema(ChoiceSchema, AddressSchema):
+    """Whom to forget."""
+
+
+class NewWriterErasureSchema(ChoiceSchema):
+    """Whom to forget who has no address."""
+
+    comment_id = ma.fields.UUID(required=True, metadata={"description": "One that they wrote."})
 
 
 class ErasedSchema(ma.Schema):

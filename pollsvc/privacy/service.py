@@ -97,6 +97,22 @@ def erase_person(
     return Erased(consents, sign_ups, len(corrections), comments, tuple(message_ids))
 
 
+def erase_writer(
+    session: Session, comment_id: uuid.UUID, *, actor: str, now: datetime, choice: Choice
+) -> Erased:
+    """Forget whoever wrote a comment, in all that they wrote by the same account or in the same browser.
+
+    :raises CommentNotFound: as :func:`pollsvc.comments.forgetting.forget_writer_of`.
+    """
+    comments, message_ids = forgetting.forget_writer_of(session, comment_id, choice, now)
+    leave_over(session, message_ids, now)
+    detail = {"comments": comments, "choice": choice}
+    # Not which comment: it would say who is meant by "Deleted reader".
+    record(session, actor=actor, action="writer.erased", subject=("writer", ""), now=now, detail=detail)
+    session.flush()
+    return Erased(comments=comments, message_ids=tuple(message_ids))
+
+
 def forget_subscriber(
     session: Session, subscriber_id: uuid.UUID, *, method: str, actor: str, now: datetime
 ) -> tuple[int, list[str]]:

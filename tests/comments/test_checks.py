@@ -9,6 +9,7 @@ import pytest
 
 from pollsvc.comments.checks import all_checks
 from pollsvc.comments.checks.check import (
+    LONGEST,
     Check,
     Likeness,
     Opinion,
@@ -216,19 +217,44 @@ class TestWords:
             submission("ca[](https://a.example)sino and casino", words=self.LISTS, shown="casino and zounds")
         )
 
+        # Nothing in the text says where "zounds" would be.
         assert (opinion.score, opinion.spans) == (1, [(32, 38)])
         assert opinion.reason == "On the banned list: “zounds” (en) as it is shown, “casino” (und)."
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "So, ca`si`no here.",
+            "So, ca[](https://a.example)sino here.",
+            "So, [ca](https://a.example/b)\\*s_i_no here.",
+        ],
+    )
+    def test_word_that_marks_part_has_a_place(self, body: str) -> None:
+        shown = mark_up(body).text
+
+        opinion = Words("banned").look(submission(body, words=self.LISTS, shown=shown))
+
+        [(start, end)] = opinion.spans
+        assert opinion.reason == "On the banned list: “casino” (und) as it is shown."
+        assert (body[start:][:2], body[:end][-2:]) == ("ca", "no")
 
     def test_name_is_looked_at_too(self) -> None:
         opinion = Words("banned").look(submission(name="casino", words=self.LISTS))
 
         assert (opinion.score, opinion.spans) == (1, [])
-        assert opinion.reason == "On the banned list: “casino” (und) in the name."
+        assert opinion.reason == "On the banned list: “casino” (und) in the name, 0–6."
 
     def test_lists_that_found_nothing_are_named_as_well(self) -> None:
         [verdict] = run_checks([Words("banned")], submission(words=self.LISTS))
 
         assert (verdict.score, verdict.version) == (0, "1 en:7 und:2")
+
+    def test_list_that_could_not_be_made_ready_is_a_failure(self) -> None:
+        lists = {"banned": [ListedWords("banned", "en", 8, None)]}
+
+        [verdict] = run_checks([Words("banned")], submission(words=lists))
+
+        assert (verdict.state, verdict.reason) == ("failed", "It failed: AssertionError.")
 
     def test_lists_of_another_kind_are_left_alone(self) -> None:
         assert Words("suspect").look(submission("casino", words=self.LISTS)).score == 0
@@ -318,6 +344,16 @@ class TestRunChecks:
         [verdict] = run([Faulty(math.nan)])
 
         assert (verdict.state, verdict.score) == ("failed", 0)
+
+    @pytest.mark.parametrize(("seconds", "state"), [(LONGEST, "done"), (LONGEST + 0.1, "failed")])
+    def test_one_that_takes_too_long_is_a_verdict_too(self, seconds: float, state: str) -> None:
+        times = iter([0.0, seconds])
+
+        [verdict] = run_checks([Faulty(0.4)], submission(), lambda: next(times))
+
+        assert verdict.state == state
+        assert verdict.score == (0.4 if state == "done" else 0)
+        assert verdict.reason == ("" if state == "done" else "It took 3.1 s, and may take 3.")
 
     @pytest.mark.parametrize(("given", "kept"), [(-1, 0), (1.5, 1), (math.inf, 1), (0.3, 0.3)])
     def test_scores_are_from_nought_to_one(self, given: float, kept: float) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pollsvc.comments.checks import word_lists
 from pollsvc.comments.checks.word_lists import ListedWords, WordLists
 from pollsvc.comments.in_force import find_in_force
 from pollsvc.comments.lists import (
@@ -190,6 +191,20 @@ class TestReplaceList:
                 },
             )
         ]
+
+    def test_one_that_cannot_be_made_ready_holds_up_no_other(
+        self, replace: Replace, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        replace(["zounds"])
+
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(word_lists, "MATCHERS", {"banned": fail})
+
+        [listed] = look(WordLists(), session)["banned"]
+
+        assert (listed.label, listed.matcher) == ("en:1", None)
 
     def test_the_same_again_changes_nothing(self, replace: Replace, session: Session) -> None:
         replace(["spam"])

@@ -24,6 +24,7 @@ from pollsvc.privacy.models import DataRequest
 from pollsvc.privacy.requests import Answer, answer_request, ask_for_link
 from pollsvc.privacy.rotation import renew_some, sealed_tables
 from pollsvc.privacy.service import erase_person
+from pollsvc.staff.models import AuditEntry
 from tests.conftest import ENVIRON
 from tests.consent.logins import SECRET, account_token
 from tests.consent.stored import rows_of, tables_with
@@ -43,6 +44,25 @@ def erase(scene: Scene, choice: Choice | None = None) -> dict[str, Any]:
     scene.session.commit()
     scene.session.expire_all()
     return erased
+
+
+def comment_as(scene: Scene, sub: str, body: str) -> str:
+    """Comment by an account whose login gives no address."""
+    new = {
+        "article_url": ARTICLE_URL,
+        "body": body,
+        "name": "Ada",
+        "account_token": account_token(sub=sub, email=None),
+    }
+    found: str = scene.post("/v1/comments", new, 202)["id"]
+    return found
+
+
+def erase_writer_of(scene: Scene, comment_id: str, status: int) -> dict[str, Any]:
+    answer = scene.post("/v1/privacy/writer-erasures", {"comment_id": comment_id}, status, by=scene.staff)
+    scene.session.commit()
+    scene.session.expire_all()
+    return answer
 
 
 def thread(scene: Scene, parent_id: str | None = None) -> list[dict[str, Any]]:
@@ -241,6 +261,40 @@ class TestWhose:
         # Nothing is mailed to it: it was never given to us.
         assert ask(scene) == Answer.UNKNOWN
         assert erase(scene)["comments"] == 1
+
+    def test_who_has_no_address_is_found_by_one_of_their_comments(self, scene: Scene) -> None:
+        scene.site.login_key = SECRET
+        scene.session.commit()
+        ids = [
+            comment_as(scene, sub, body) for sub, body in (("9", "One."), ("9", "Two."), ("8", "Another's."))
+        ]
+
+        assert (
+            scene.post("/v1/privacy/erasures", {"email": scene.email}, 200, by=scene.staff)["erased"][
+                "comments"
+            ]
+            == 0
+        )
+        answer = erase_writer_of(scene, ids[0], 200)
+
+        assert answer == {
+            "status": "erased",
+            "erased": {"consents": 0, "sign_ups": 0, "corrections": 0, "comments": 2},
+        }
+        assert [dossier(scene, each)["status"] for each in ids] == ["removed", "removed", "held"]
+        texts = scene.session.scalars(select(CommentRevision.body)).all()
+        assert sorted(filter(None, texts)) == ["Another's."]
+        assert differences(scene) == []
+
+    def test_what_was_wiped_leads_to_nobody(self, scene: Scene, commented: Commented) -> None:
+        erase_writer_of(scene, commented.published, 200)
+        count_before = scene.session.scalars(select(sa.func.count()).select_from(AuditEntry)).one()
+
+        assert erase_writer_of(scene, commented.published, 404)["code"] == "comment_not_found"
+
+        assert scene.session.scalars(select(sa.func.count()).select_from(AuditEntry)).one() == count_before
+        (row,) = scene.session.scalars(select(AuditEntry).where(AuditEntry.action == "writer.erased"))
+        assert (row.object_id, row.detail) == ("", {"comments": 2, "choice": "remove_text"})
 
     def test_a_link_is_mailed_to_who_only_commented_and_forgotten_with_the_comment(
         self, scene: Scene, commented: Commented

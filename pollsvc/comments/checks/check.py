@@ -15,6 +15,9 @@ from pollsvc.comments.checks.word_lists import ListedWords
 log = structlog.get_logger("pollsvc")
 
 State = Literal["done", "failed", "pending"]
+#: Seconds after which what a check says no longer counts. Readers wait for each of them, and none can be stopped half way: what
+#: asks others, or thinks for long, is asked over HTTP, by the worker.
+LONGEST = 3
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,11 @@ class Check(Protocol):
 def run_checks(
     checks: Iterable[Check], submission: Submission, clock: Callable[[], float] = time.perf_counter
 ) -> list[Verdict]:
-    """Let every check look, whatever the others said. One that fails is told as failed; the policy says what that means."""
+    """Let every check look, whatever the others said. One that fails, or takes longer than :data:`LONGEST`, is told as failed;
+    the policy says what that means.
+
+    :param clock: seconds.
+    """
     return [_run(check, submission, clock) for check in checks]
 
 
@@ -135,7 +142,10 @@ def _run(check: Check, submission: Submission, clock: Callable[[], float]) -> Ve
     except Exception as error:  # noqa: BLE001 (a comment must not be lost because a check has a fault)
         log.warning("check failed", check=check.name, kind=type(error).__name__)
         state, opinion = "failed", Opinion(0, f"It failed: {type(error).__name__}.")
-    took = (clock() - began) * 1000
+    took = clock() - began
+    if took > LONGEST:
+        log.warning("check too slow", check=check.name, seconds=round(took, 1))
+        state, opinion = "failed", Opinion(0, f"It took {took:.1f} s, and may take {LONGEST}.")
     if opinion.version:
         version = f"{version} {opinion.version}"
     return Verdict(
@@ -145,5 +155,5 @@ def _run(check: Check, submission: Submission, clock: Callable[[], float]) -> Ve
         min(max(opinion.score, 0.0), 1.0),
         opinion.reason,
         list(opinion.spans),
-        took,
+        took * 1000,
     )

@@ -6,11 +6,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Connection, select, tuple_
 
 from pollsvc.comments.policy_models import WordList
 from pollsvc.comments.words.domains import Domains
 from pollsvc.comments.words.matching import WordMatcher
+
+log = structlog.get_logger("pollsvc")
 
 #: What looks for the entries of a list, by its kind. The checks that bear their names say what a find means.
 MATCHERS: Mapping[str, type[WordMatcher] | type[Domains]] = {
@@ -25,12 +28,15 @@ EVERYWHERE = "und"
 
 @dataclass(frozen=True)
 class ListedWords:
-    """One version of one list, ready to look with."""
+    """One version of one list, ready to look with.
+
+    :param matcher: None where it could not be made.
+    """
 
     kind: str
     language: str
     version: int
-    matcher: WordMatcher | Domains
+    matcher: WordMatcher | Domains | None
 
     @property
     def label(self) -> str:
@@ -77,7 +83,14 @@ class WordLists:
             rows = select(*columns).where(tuple_(WordList.kind, WordList.language).in_(wanted))
             for row in connection.execute(rows).all():
                 if not self._has(row.kind, row.language, row.version):
-                    matcher = MATCHERS[row.kind](row.words, row.exceptions)
-                    self._known[row.kind, row.language] = ListedWords(
-                        row.kind, row.language, row.version, matcher
-                    )
+                    self._known[row.kind, row.language] = _ready(*row)
+
+
+def _ready(kind: str, language: str, version: int, words: list[str], exceptions: list[str]) -> ListedWords:
+    matcher: WordMatcher | Domains | None = None
+    try:
+        matcher = MATCHERS[kind](words, exceptions)
+    except Exception as error:  # noqa: BLE001 (a comment must not be lost because of a list)
+        told = {"kind": kind, "language": language, "version": version}
+        log.error("list unusable", **told, error=type(error).__name__)  # noqa: TRY400 (words of a list do not belong in a log)
+    return ListedWords(kind, language, version, matcher)
