@@ -25,7 +25,7 @@ from pollsvc.comments.words.squeezing import Squeezed, encoded, read_squeezed
 _MOST_ALIKE = 64
 
 #: Words beside a changed one that are read with it, at the least.
-_LEAST_REACH = 3
+_LEAST_REACH = 1
 #: By an entry, what is written where it may stand, how that is read, and whether a digit follows: its cost, and its letters.
 _Judged = dict[tuple[str, str, str, bool], tuple[int | None, int]]
 
