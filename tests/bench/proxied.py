@@ -1,6 +1,6 @@
-"""`python -m tests.bench.proxied`: reads of one poll behind nginx, in turns with a static file that the same nginx serves.
+"""`python -m tests.bench.proxied`: reads of a poll and of a thread behind nginx, in turns with a static file that it serves.
 
-nginx is the one of `deploy/nginx.conf`. The file holds what the poll's answer holds, so both send bodies of the same size, and it
+nginx is the one of `deploy/nginx.conf`. The file holds what the answer holds, so both send bodies of the same size, and it
 is served as nginx serves files on Debian, by sendfile(). Read and written instead, a file so small costs less, as polls do there:
 that is measured beside it. What reaches the service is counted too: at most one request in two seconds and address.
 """
@@ -9,7 +9,6 @@ import re
 import tempfile
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ from pathlib import Path
 
 import click
 
-from tests.bench import report, usage
+from tests.bench import comments, report, usage
 from tests.bench.load import Figures
 from tests.bench.reading import read
 from tests.bench.rows import Row
 from tests.bench.setups import SETUPS, running
-from tests.factories import make_poll, make_site
+from tests.factories import make_poll
 from tests.live_server import LiveServer
 from tests.nginx import Nginx, program
 
@@ -63,8 +62,10 @@ class Proxied:
     windows: int = 0
 
 
-def measure(app: LiveServer, poll_id: uuid.UUID, *, clients: int, seconds: float, rounds: int) -> Proxied:
-    """Start nginx before a running service, and read a poll and its results, each in turns with a file of its size.
+def measure(
+    app: LiveServer, paths: Mapping[str, str], *, clients: int, seconds: float, rounds: int
+) -> Proxied:
+    """Start nginx before a running service, and read some paths, each in turns with a file of its answer's size.
 
     Needs wrk and nginx. The service must log its requests, which are counted there.
     """
@@ -74,7 +75,6 @@ def measure(app: LiveServer, poll_id: uuid.UUID, *, clients: int, seconds: float
     costs: dict[str, float] = {}
     asked = windows = 0
     with files() as folder, Nginx(nginx_program, app.port, further=file_locations(folder)) as nginx:
-        paths = {"a poll": f"/v1/polls/{poll_id}", "results": f"/v1/polls/{poll_id}/results"}
         for name, path in paths.items():
             body = fetch(nginx.address + path)
             (folder / FILE[1:]).write_bytes(body)
@@ -141,18 +141,25 @@ def fetch(url: str) -> bytes:
 
 
 def requests_of(app: LiveServer) -> int:
-    """Give how many reads of polls the service has logged."""
-    return len(re.findall(r'^\{"method": ?"GET", ?"route": ?"/v1/polls/', app.stderr, re.MULTILINE))
+    """Give how many reads of polls and threads the service has logged."""
+    return len(
+        re.findall(r'^\{"method": ?"GET", ?"route": ?"/v1/(?:polls/|comments")', app.stderr, re.MULTILINE)
+    )
 
 
 def measure_alone(*, clients: int, seconds: float, rounds: int) -> Proxied:
     """Measure before one web process on SQLite, which is asked next to nothing."""
     with running(SETUPS["sqlite"], {}) as service:
         with service.session() as session:
-            make_site(session)
+            comments.fill(session, service)
             poll_id = make_poll(session).id
             session.commit()
-        return measure(service.server, poll_id, clients=clients, seconds=seconds, rounds=rounds)
+        paths = {
+            "a poll": f"/v1/polls/{poll_id}",
+            "results": f"/v1/polls/{poll_id}/results",
+            comments.READ: f"/v1/comments?order=oldest&article_url={comments.URLS[comments.SHORT]}",
+        }
+        return measure(service.server, paths, clients=clients, seconds=seconds, rounds=rounds)
 
 
 @click.command()
