@@ -8,13 +8,10 @@ import logging
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,16 +21,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pollsvc.outbox.models import OutboxAttempt, OutboxEvent, OutboxMessage
-from tests.conftest import ENVIRON
-from tests.live_server import clean_environ
 from tests.outbox.endpoints import make_endpoint, tell
 from tests.outbox.hasty_worker import hasty_now
+from tests.outbox.hasty_workers import starting
 from tests.outbox.mail_servers import HANG, Postbox, parsed, serving
 from tests.outbox.messages import make_mail
 from tests.outbox.receiver import receiving
 from tests.processes import wait_until
 
-ROOT = Path(__file__).parent.parent.parent
 TAKEN, REFUSED = "250 2.0.0 Taken", "550 5.7.1 No"
 #: What the server answers to a mail's first attempts; what comes after is the last of them.
 MOODS = [
@@ -43,8 +38,6 @@ MOODS = [
     (HANG, TAKEN),
     (REFUSED,),
 ]
-
-Start = Callable[[], subprocess.Popen[bytes]]
 
 
 class MoodyServer:
@@ -73,32 +66,6 @@ def _quiet() -> None:
 @pytest.fixture
 def began() -> float:
     return time.time()
-
-
-@contextmanager
-def starting(database_url: str, folder: Path, port: int, began: float) -> Iterator[Start]:
-    """Start workers, and end those that are left."""
-    environ = {
-        **ENVIRON,
-        "POLLSVC_DATABASE_URL": database_url,
-        "POLLSVC_SMTP_URL": f"smtp://127.0.0.1:{port}?starttls=never",
-        "POLLSVC_PRIVATE_HOSTS": "127.0.0.1",
-        "PYTHONPATH": str(ROOT),
-    }
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.outbox.hasty_worker", str(began)]
-        with (folder / "log").open("ab") as log:
-            started.append(subprocess.Popen(command, cwd=folder, env=clean_environ(environ), stderr=log))
-        return started[-1]
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 def write_mails(engine: sa.Engine, numbers: Sequence[int], began: float, rest: float) -> None:
