@@ -1,8 +1,11 @@
-"""Indexes by which a writer's newest comments and approved ones are found, however many there are of others or of theirs.
+"""Writers' records: when a comment was turned down, and indexes by which approvals, rejections and the newest comments of a writer are
+found, however many there are of others or of theirs.
 
-The release before goes on beside it. Writers of ``comment`` wait for the indexes, which read that table once.
+The release before goes on beside it; what it turns down meanwhile speaks against nobody. Writers of ``comment`` wait for the indexes,
+which read that table once. Taking it back loses nothing: the log knows what was turned down.
 """
 
+import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import text
 
@@ -12,11 +15,28 @@ branch_labels = None
 depends_on = None
 
 _APPROVED = text("(status = 'published' AND substr(decided_by, 1, 6) = 'token:')")
+_TURNED_DOWN = text("turned_down_at IS NOT NULL")
+#: By the log, as it was asked before.
+_FROM_THE_LOG = """
+UPDATE comment SET turned_down_at = (
+  SELECT max(change.occurred_at) FROM comment_change AS change
+   WHERE change.comment_id = comment.id
+     AND (change.after IN ('rejected', 'spam') OR (change.after = 'removed' AND substr(change.actor, 1, 6) = 'token:')))
+"""
 
 
 def upgrade() -> None:
     """Make them."""
+    op.add_column("comment", sa.Column("turned_down_at", sa.DateTime(timezone=True), nullable=True))
+    op.execute(_FROM_THE_LOG)
     op.create_index("ix_comment_writer_key_id", "comment", ["writer_key", "id"])
+    op.create_index(
+        "ix_comment_turned_down",
+        "comment",
+        ["writer_key", "turned_down_at"],
+        sqlite_where=_TURNED_DOWN,
+        postgresql_where=_TURNED_DOWN,
+    )
     op.create_index(
         "ix_comment_approved",
         "comment",
@@ -27,6 +47,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Without them nothing is lost."""
+    """Take them away."""
     op.drop_index("ix_comment_approved", "comment")
+    op.drop_index("ix_comment_turned_down", "comment")
     op.drop_index("ix_comment_writer_key_id", "comment")
+    op.drop_column("comment", "turned_down_at")

@@ -112,7 +112,8 @@ class Batcher(Generic[Item, Answer]):
         if not waiting.is_done:
             self._lead(waiting)
         if waiting.error is not None:
-            raise waiting.error
+            # One error is everybody's: each begins with a clean sheet, or its traceback would grow from thread to thread.
+            raise waiting.error.with_traceback(None)
         return waiting.answer
 
     def _wait(self, waiting: _Waiting[Item, Answer]) -> None:

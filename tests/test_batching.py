@@ -1,6 +1,7 @@
 """Threads that want something at the same moment: what is worked off together, in which order, and what becomes of errors."""
 
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -111,6 +112,19 @@ class TestErrors:
             with pytest.raises(ValueError, match="bad"):
                 future.result(LONG)
         assert later.result(LONG) == "LATER"
+
+    def test_no_traceback_grows_from_one_thread_to_the_next(self, make: Make) -> None:
+        bench = make()
+        first, *bad = bench.held_up("bad", *(f"beside {number}" for number in range(6)))
+
+        bench.gate.set()
+
+        assert first.result(LONG) == "FIRST"
+        errors = [future.exception(LONG) for future in bad]
+        depths = [len(traceback.extract_tb(error.__traceback__)) for error in errors if error]
+        assert len(depths) == 7
+        # Of one thread, and its future's.
+        assert max(depths) < 12
 
     def test_answers_that_are_too_few_are_an_error_for_all(self) -> None:
         short: Batcher[str, str] = Batcher(lambda items, patience: [], patience=LONG)

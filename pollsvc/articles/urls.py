@@ -7,7 +7,6 @@ all: two rows for one article can be mended, two articles in one row cannot.
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -96,8 +95,6 @@ class ArticleAddress:
         return self.origin + self.path_and_query
 
 
-# Many readers at one moment come by one address.
-@lru_cache(maxsize=1024)
 def parse_article_url(url: str) -> ArticleAddress:
     """Return the canonical address of the article at `url`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -30,12 +31,16 @@ from pollsvc.consent.service import email_hash
 
 @dataclass(frozen=True)
 class Arrived:
-    """A comment, read as far as that needs nobody else."""
+    """A comment, read as far as that needs nobody else.
+
+    :param context: of its request: what is logged about it is logged as its own, whoever's thread looks at it.
+    """
 
     new: NewComment
     address: ArticleAddress
     email_hash: bytes | None
     text: Text
+    context: Context
 
 
 def read_comment(judge_: Judge, new: NewComment) -> Arrived:
@@ -45,7 +50,7 @@ def read_comment(judge_: Judge, new: NewComment) -> Arrived:
     """
     address = read_address(new.article_url)
     hashed = email_hash(judge_.keys, new.email) if new.email else None
-    return Arrived(new, address, hashed, read_text(judge_, new.body))
+    return Arrived(new, address, hashed, read_text(judge_, new.body), copy_context())
 
 
 def judge_comments(
@@ -89,7 +94,7 @@ class _Looking:
 
     def judged_or_why_not(self, arrived: Arrived, facts: Facts) -> Judged | Exception:
         try:
-            return self._judged(arrived, facts)
+            return arrived.context.run(self._judged, arrived, facts)
         except DBAPIError:
             raise  # of all
         except Exception as error:  # noqa: BLE001 (what is wrong with one holds up no other)

@@ -51,44 +51,36 @@ above AS (SELECT * FROM json_to_recordset(CAST(:above AS json)) AS a (reply_id u
 place AS (SELECT * FROM article WHERE url IN (SELECT url FROM seen) ORDER BY id FOR KEY SHARE SKIP LOCKED),
 parent AS (SELECT id, status FROM comment WHERE id IN (SELECT id FROM above)
 ORDER BY depth DESC, id DESC FOR NO KEY UPDATE SKIP LOCKED),
-held AS (SELECT reply_id, count(*) AS n FROM above JOIN parent USING (id) GROUP BY reply_id),
-ins AS (
-INSERT INTO comment ({c.columns})
+held AS (SELECT reply_id, count(*) n FROM above JOIN parent USING (id) GROUP BY reply_id),
+ins AS (INSERT INTO comment ({c.columns})
 SELECT c.* FROM (SELECT {c.columns} FROM json_populate_recordset(NULL::comment, CAST(:c AS json))) AS c
 JOIN seen ON seen.id = c.id JOIN place ON place.id = c.article_id JOIN site ON site.id = site_id
 LEFT JOIN held ON reply_id = c.id LEFT JOIN parent ON parent.id = c.parent_id
 WHERE (place.url, site.comments, site.comments_close_days, place.comments, place.comments_close_days, place.published_at)
 IS NOT DISTINCT FROM (seen.url, seen.site_comments, seen.site_days, seen.comments, seen.days, seen.published_at)
 AND NOT EXISTS (SELECT FROM ban
-WHERE ban.writer_key = c.writer_key AND lifted_at IS NULL AND coalesce(ends_at, 'infinity') > c.created_at)
-AND NOT EXISTS (SELECT FROM comment AS same WHERE same.submission_key = c.submission_key)
+WHERE writer_key = c.writer_key AND lifted_at IS NULL AND coalesce(ends_at,'infinity') > c.created_at)
+AND NOT EXISTS (SELECT FROM comment WHERE submission_key = c.submission_key)
 AND (c.depth = 0 OR (held.n = c.depth AND parent.status = 'published'))
 ORDER BY c.submission_key
 ON CONFLICT (submission_key) DO NOTHING RETURNING id, article_id, status),
-replies AS (
-UPDATE comment SET replies = replies + n
-FROM (SELECT above.id, count(*) AS n FROM above JOIN ins ON ins.id = reply_id
+replies AS (UPDATE comment SET replies = replies + n
+FROM (SELECT above.id, count(*) n FROM above JOIN ins ON ins.id = reply_id
 WHERE status = 'published' GROUP BY above.id) AS more
 WHERE comment.id = more.id),
-revisions AS (
-INSERT INTO comment_revision ({r.columns})
+revisions AS (INSERT INTO comment_revision ({r.columns})
 SELECT {r.columns} FROM json_populate_recordset(NULL::comment_revision, CAST(:r AS json)) JOIN ins ON id = comment_id),
-verdicts AS (
-INSERT INTO comment_verdict ({v.columns})
+verdicts AS (INSERT INTO comment_verdict ({v.columns})
 SELECT {v.columns} FROM json_populate_recordset(NULL::comment_verdict, CAST(:v AS json)) JOIN ins ON id = comment_id),
-requests AS (
-INSERT INTO check_request ({q.columns})
+requests AS (INSERT INTO check_request ({q.columns})
 SELECT {q.columns} FROM json_populate_recordset(NULL::check_request, CAST(:q AS json)) JOIN ins ON id = comment_id),
-changes AS (
-INSERT INTO comment_change ({l.columns})
+changes AS (INSERT INTO comment_change ({l.columns})
 SELECT {l.columns} FROM json_populate_recordset(NULL::comment_change, CAST(:l AS json)) JOIN ins ON id = comment_id),
-events AS (
-INSERT INTO outbox_event ({e.columns})
+events AS (INSERT INTO outbox_event ({e.columns})
 SELECT {e.columns} FROM json_populate_recordset(NULL::outbox_event, CAST(:e AS json)) AS e
 JOIN ins ON subject = 'comment:' || ins.id),
-counts AS (
-INSERT INTO comment_count AS t (article_id, status, n)
-SELECT article_id, status, count(*) FROM ins GROUP BY 1, 2 ORDER BY 1, 2
+counts AS (INSERT INTO comment_count AS t (article_id, status, n)
+SELECT article_id, status, count(*) FROM ins GROUP BY 1,2 ORDER BY 1,2
 ON CONFLICT (article_id, status) DO UPDATE SET n = t.n + EXCLUDED.n)
 SELECT id FROM ins
 """

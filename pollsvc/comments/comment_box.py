@@ -5,6 +5,7 @@ Each reader is answered after the commit that holds their comment, never before 
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -79,6 +80,7 @@ class CommentBox:
 
     def _work_off(self, arrived: Sequence[Arrived], patience: float) -> list[Standing | Judged | Exception]:
         """Give for each comment how it stands, what is to be settled by itself, or why it is not taken."""
+        until = time.monotonic() + patience
         looked_at = again_if_cut(partial(self._look, arrived))
         entries: dict[bytes, Entry] = {}
         for judged in looked_at:
@@ -86,7 +88,9 @@ class CommentBox:
                 entry = make_entry(self._judge.keys, judged)
                 # The same words sent twice are answered as if one came after the other.
                 entries.setdefault(entry.key, entry)
-        written = self._commit(list(entries.values()), patience) if entries else set()
+        # Looking took its time; a lock is waited for as long as is left, and a moment at the least.
+        left = max(until - time.monotonic(), HURRY)
+        written = self._commit(list(entries.values()), left) if entries else set()
         standing = {
             id(entry.judged): entry.standing for entry in entries.values() if entry.standing.id in written
         }
@@ -106,6 +110,9 @@ class CommentBox:
                 # It may be one's fault, but none is written: each tries by itself, and that one fails or waits alone.
                 return set()
             raise
+        except (TypeError, ValueError):
+            # One of them cannot be told to a database at all; by itself it fails alone.
+            return set()
 
     def _insert_rest(self, entries: Sequence[Entry], patience: float, cut: DBAPIError) -> set[uuid.UUID]:
         """Look what was committed before the connection was cut, and write the rest.

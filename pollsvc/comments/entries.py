@@ -19,7 +19,7 @@ from pollsvc.comments.counts import add_counts
 from pollsvc.comments.judging import Judgement
 from pollsvc.comments.models import Comment, CommentChange, Status
 from pollsvc.comments.revisions import RevisionRows, revision_rows, write_revisions
-from pollsvc.comments.status import Change, Standing, change_row, told_row
+from pollsvc.comments.status import Change, Standing, change_row, is_turned_down, told_row
 from pollsvc.comments.writers import Writer
 from pollsvc.given import GivenRows
 from pollsvc.keys import Keys
@@ -31,6 +31,7 @@ COMMENTS = GivenRows.of_table(
     *("id", "article_id", "parent_id", "below_id", "ancestors", "depth", "writer_key", "is_account", "name"),
     *("email", "email_hash", "status", "version", "revision", "decided_by", "is_featured", "shown_name"),
     *("shown_text", "shown_html", "replies", "open_reports", "submission_key", "created_at", "decided_at"),
+    "turned_down_at",
 )
 CHANGES = GivenRows.of_table(
     "l", CommentChange, "comment_id", "version", "action", "after", "revision", "actor", "occurred_at"
@@ -142,6 +143,7 @@ def make_entry(keys: Keys, judged: Judged) -> Entry:
         "submission_key": key,
         "created_at": now,
         "decided_at": now,
+        "turned_down_at": now if is_turned_down(judgement.status, judgement.actor) else None,
     }
     return Entry(
         judged,

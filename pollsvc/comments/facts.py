@@ -32,15 +32,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from pollsvc.comments.checks.check import Likeness, WriterFacts
 from pollsvc.comments.checks.repeats import NEAR, Fingerprint, likeness
-from pollsvc.comments.models import APPROVED, Comment, CommentChange, CommentRevision, Status
+from pollsvc.comments.models import APPROVED, Comment, CommentRevision, Status
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.writers import Writer
 from pollsvc.given import GivenRows, spaced
 
-#: Approvals are counted up to this many.
-MOST_APPROVALS = 20
-#: Of a writer's comments the newest are asked for rejections and haste, so that nobody's long record is walked.
-MOST_RECENT = 200
+#: Approvals, rejections and haste are counted up to this many.
+MOST_COUNTED = 20
 REJECTIONS_WITHIN = timedelta(days=30)
 LATELY = timedelta(minutes=10)
 #: How long a text is remembered by those that come after it.
@@ -102,12 +100,6 @@ _ROWS = GivenRows(
 )
 # By a short name: psycopg takes statements of more than 4,096 characters apart with each execution.
 _REVISION = type_cast(Table, CommentRevision.__table__).alias("r")
-# By the log: taking back what was turned down makes nobody's record better. What was published in the end does.
-_TURNED_DOWN = or_(
-    CommentChange.after == Status.REJECTED,
-    CommentChange.after == Status.SPAM,
-    (CommentChange.after == Status.REMOVED) & CommentChange.actor.like("token:%"),
-)
 
 
 def _facts(asked: FromClause) -> Select[Any]:
@@ -118,26 +110,28 @@ def _facts(asked: FromClause) -> Select[Any]:
     approved = (
         select(Comment.id)
         .where(Comment.writer_key == asked.c.writer_key, APPROVED, is_another)
-        .limit(MOST_APPROVALS)
+        .limit(MOST_COUNTED)
         .correlate(asked)
     )
     recent = (
-        select(Comment.id, Comment.status, Comment.created_at)
+        select(Comment.id, Comment.created_at)
         .where(Comment.writer_key == asked.c.writer_key, is_another)
         .order_by(Comment.id.desc())
-        .limit(MOST_RECENT)
+        .limit(MOST_COUNTED)
         .correlate(asked)
         .subquery("recent")
     )
-    # As the latest one, and not as one that exists: PostgreSQL would then look through everybody's log first.
-    turned_down = (
-        select(func.max(CommentChange.occurred_at))
-        .where(CommentChange.comment_id == recent.c.id, _TURNED_DOWN)
-        .scalar_subquery()
-    )
-    rejected = select(recent.c.id).where(
-        recent.c.status != Status.PUBLISHED,
-        turned_down > _bind("rejections_since", CommentChange.occurred_at),
+    # Taking back what was turned down makes nobody's record better. What was published in the end does.
+    rejected = (
+        select(Comment.id)
+        .where(
+            Comment.writer_key == asked.c.writer_key,
+            Comment.turned_down_at > _bind("rejections_since", Comment.decided_at),
+            Comment.status != Status.PUBLISHED,
+            is_another,
+        )
+        .limit(MOST_COUNTED)
+        .correlate(asked)
     )
     lately = select(recent.c.id).where(recent.c.created_at > _bind("lately_since", Comment.created_at))
     now = _bind("now", Ban.ends_at)
@@ -205,15 +199,28 @@ def find_facts(
     alike = [_revisions(row[6:]) for row in rows]
     texts = _texts_of(connection, {key for keys in alike for key in keys if key[0] != comment_id})
     return [
-        Facts(
-            WriterFacts(approved, rejected, lately, is_address_banned=bool(is_address_banned)),
-            bool(is_banned),
-            _likenesses(each, [texts[key] for key in keys if key in texts]),
-        )
-        for each, keys, (_, approved, rejected, lately, is_address_banned, is_banned, *_) in zip(
-            asked, alike, rows, strict=True
-        )
+        _facts_of(asked, row, [texts[key] for key in keys if key in texts])
+        for row, keys in zip(rows, alike, strict=True)
     ]
+
+
+def _facts_of(asked: Sequence[Questioned], row: Row[Any], texts: Iterable[Row[Any]]) -> Facts:
+    place, approved, rejected, lately, is_address_banned, is_banned = tuple(row)[:6]
+    mine = asked[place]
+    # What is asked about with it came a moment before, and is in no table yet.
+    beside = asked[:place]
+    haste = sum(each.writer == mine.writer for each in beside)
+    likenesses = [_likeness(mine, text.body or "", text.text_hash, text.writer_key) for text in texts]
+    likenesses += [
+        _likeness(mine, each.body, each.fingerprint.text_hash, each.writer.key)
+        for each in beside
+        if each.fingerprint and mine.fingerprint and each.fingerprint.may_be_like(mine.fingerprint)
+    ]
+    return Facts(
+        WriterFacts(approved, rejected, lately + haste, is_address_banned=bool(is_address_banned)),
+        bool(is_banned),
+        [each for each in likenesses if each.score >= NEAR],
+    )
 
 
 def _row(place: int, asked: Questioned) -> dict[str, Any]:
@@ -245,12 +252,7 @@ def _texts_of(connection: Connection, revisions: set[_Revision]) -> Mapping[_Rev
     return {(row.comment_id, row.number): row for row in rows}
 
 
-def _likenesses(asked: Questioned, texts: Sequence[Row[Any]]) -> Sequence[Likeness]:
-    found = asked.fingerprint
-    alike = []
-    for text in texts:
-        is_same = found is not None and text.text_hash == found.text_hash
-        score = 1.0 if is_same else likeness(asked.body, text.body or "")
-        if score >= NEAR:
-            alike.append(Likeness(score, is_own=text.writer_key == asked.writer.key))
-    return alike
+def _likeness(mine: Questioned, body: str, text_hash: bytes | None, writer_key: bytes) -> Likeness:
+    found = mine.fingerprint
+    is_same = found is not None and text_hash == found.text_hash
+    return Likeness(1.0 if is_same else likeness(mine.body, body), is_own=writer_key == mine.writer.key)

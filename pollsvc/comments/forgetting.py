@@ -151,6 +151,7 @@ def _take_away(session: Session, seen: Standing, choice: Choice, actor: str, now
         "writer_key": secrets.token_bytes(32),
         "is_account": False,
         "submission_key": None,
+        "turned_down_at": None,
     }
     of_it = (
         {"name": DELETED_READER, "shown_name": DELETED_READER}

@@ -40,6 +40,8 @@ IN_THREAD = text("(status = 'published' OR replies > 0)")
 REPORTED = text("open_reports > 0")
 #: What stands because somebody of the newsroom published it.
 APPROVED = text("(status = 'published' AND substr(decided_by, 1, 6) = 'token:')")
+#: What the newsroom or its policy turned down, whatever became of it since.
+TURNED_DOWN = text("turned_down_at IS NOT NULL")
 _STATUSES = "'published', 'held', 'rejected', 'spam', 'removed'"
 #: Why somebody reports a comment, and why the newsroom turns one down.
 REPORT_REASONS = ("spam", "abuse", "off_topic", "wrong_fact", "illegal")
@@ -90,6 +92,13 @@ class Comment(Model):
         Index("ix_comment_article_id_status_id", "article_id", "status", "id"),
         Index("ix_comment_writer_key_article_id_id", "writer_key", "article_id", "id"),
         Index("ix_comment_writer_key_id", "writer_key", "id"),
+        Index(
+            "ix_comment_turned_down",
+            "writer_key",
+            "turned_down_at",
+            sqlite_where=TURNED_DOWN,
+            postgresql_where=TURNED_DOWN,
+        ),
         Index("ix_comment_approved", "writer_key", sqlite_where=APPROVED, postgresql_where=APPROVED),
         Index("ix_comment_reported", "id", sqlite_where=REPORTED, postgresql_where=REPORTED),
     )
@@ -135,6 +144,8 @@ class Comment(Model):
     created_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
     decided_at: Mapped[datetime]
+    #: When it was last rejected, called spam, or removed by the newsroom; taking it back leaves that as it is.
+    turned_down_at: Mapped[datetime | None]
     #: When everything that a person wrote in it was wiped.
     erased_at: Mapped[datetime | None]
     article: Mapped[Article] = relationship(lazy="raise")

@@ -106,6 +106,13 @@ _STANDINGS = select(
 ).join(Article, Article.id == Comment.article_id)
 
 
+def is_turned_down(status: Status, actor: str) -> bool:
+    """Whether somebody who brings a comment there speaks against its writer."""
+    return status in (Status.REJECTED, Status.SPAM) or (
+        status == Status.REMOVED and actor.startswith("token:")
+    )
+
+
 def standing_of(session: Session, comment_id: uuid.UUID) -> Standing:
     """How a comment stands.
 
@@ -128,6 +135,8 @@ def change_status(session: Session, seen: Standing, change: Change, now: datetim
     :raises StaleVersion: if somebody changed it meanwhile; ``current`` tells to what, and who.
     """
     values = dict(change.values or {})
+    if is_turned_down(change.after, change.actor):
+        values["turned_down_at"] = now
     is_shown = change.after == Status.PUBLISHED
     if not is_shown:
         values |= {"shown_name": None, "shown_text": None, "shown_html": None, "is_featured": False}

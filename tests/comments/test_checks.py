@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import count
 from typing import ClassVar
 
@@ -360,6 +361,22 @@ class TestRunChecks:
         [verdict] = run([Faulty(given)])
 
         assert (verdict.state, verdict.score) == ("done", kept)
+
+    def test_opinion_comes_in_plain_numbers(self) -> None:
+        class Odd:
+            name, version = "odd", "1"
+
+            def look(self, _: Submission) -> Opinion:
+                return Opinion(Decimal("0.25"), "", [[Decimal(1), True]])  # type: ignore[arg-type, list-item]
+
+        class Flag(Odd):
+            def look(self, _: Submission) -> Opinion:
+                return Opinion(True)
+
+        odd, flag = run_checks([Odd(), Flag()], submission())
+
+        assert (type(odd.score), odd.score, odd.spans) == (float, 0.25, [(1, 1)])
+        assert (type(flag.score), flag.score) == (float, 1.0)
 
     def test_time_is_told_in_milliseconds(self) -> None:
         assert [verdict.milliseconds for verdict in run([Form(), Links()])] == pytest.approx([1, 1])

@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.discussions import edit_article
@@ -21,8 +22,9 @@ from pollsvc.comments import arriving, batch_statement, comment_box, facts, http
 from pollsvc.comments.admission import CommentRaced, CommentsClosed, CommentsOff, ParentClosed, WriterBanned
 from pollsvc.comments.arriving import read_comment
 from pollsvc.comments.batch_statement import insert_comments
+from pollsvc.comments.checks.check import Opinion, Submission
 from pollsvc.comments.counts import find_differences
-from pollsvc.comments.entries import Entry, NewComment, make_entry
+from pollsvc.comments.entries import Entry, Judged, NewComment, make_entry
 from pollsvc.comments.judging import Draft, Judge, Judgement, judge
 from pollsvc.comments.models import Comment, CommentChange, CommentCount, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban, CheckRequest
@@ -204,6 +206,53 @@ class TestTogether:
         assert isinstance(second, ZeroDivisionError)
         assert isinstance(third, Standing)
         assert len(kept(scene.session, third.id)["comment"]) == 1
+
+    def test_one_that_cannot_be_told_to_a_database_fails_alone(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def judge_oddly(made: Judge, draft: Draft, *known: Any) -> Judgement:
+            judged = judge(made, draft, *known)
+            odd = [verdict._replace(reason=cast(str, object())) for verdict in judged.verdicts]
+            return replace(judged, verdicts=odd) if draft.text.body == "Odd." else judged
+
+        monkeypatch.setattr(arriving, "judge", judge_oddly)
+        box = make_box(scene.engine, scene.keys)
+        arrived = [
+            read_comment(box._judge, new_comment(scene.keys, number=number, body=body))
+            for number, body in ((2, "Odd."), (3, "Fine."))
+        ]
+
+        odd, fine = box._work_off(arrived, 5.0)
+
+        # Each by itself: the odd one fails there, and the other does not.
+        assert isinstance(odd, Judged)
+        assert isinstance(fine, Judged)
+        with pytest.raises((TypeError, StatementError)):
+            box._submit_alone(odd)
+        assert box._submit_alone(fine)[1]
+
+    def test_what_is_logged_of_one_is_logged_as_its_own(self, scene: Scene) -> None:
+        seen: dict[str, str] = {}
+        request: ContextVar[str] = ContextVar("request")
+
+        class Noting:
+            name, version = "noting", "1"
+
+            def look(self, submission: Submission) -> Opinion:
+                seen[submission.body] = request.get()
+                return Opinion(0)
+
+        box = make_box(scene.engine, scene.keys, Judge(scene.keys, checks=[Noting()]))
+        arrived = []
+        for number, name in enumerate(("one", "other"), 2):
+            request.set(name)
+            arrived.append(
+                read_comment(box._judge, new_comment(scene.keys, number=number, body=f"From {name}."))
+            )
+
+        box._work_off(arrived, 5.0)
+
+        assert seen == {"From one.": "one", "From other.": "other"}
 
     def test_where_none_can_be_stored_each_tries_by_itself(
         self, scene: Scene, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,7 @@ from pollsvc.comments.checks.check import Likeness, WriterFacts
 from pollsvc.comments.checks.repeats import fingerprint_of
 from pollsvc.comments.facts import (
     LATELY,
-    MOST_RECENT,
+    MOST_COUNTED,
     REJECTIONS_WITHIN,
     REPEATS_WITHIN,
     Questioned,
@@ -91,18 +91,17 @@ class TestFactsOf:
 
         assert known_of(session, keys, THEN, None).rejected == 1
 
-    def test_old_rejections_of_a_busy_writer_are_forgotten_with_the_rest(
+    def test_nothing_that_comes_later_washes_a_rejection_away(
         self, session: Session, keys: Keys, site: Site
     ) -> None:
-        decide_comment(session, make_comment(session, keys=keys), "reject")
-        decide_comment(session, make_comment(session, keys=keys, body="Approved."), "approve")
-        assert known_of(session, keys, THEN, None).rejected == 1
-        for number in range(MOST_RECENT - 1):
-            make_comment(session, keys=keys, body=f"Word {number}.")
+        decide_comment(session, make_comment(session, keys=keys), "spam")
+        for number in range(MOST_COUNTED + 5):
+            made = make_comment(session, keys=keys, body=f"Word {number}.")
+            withdraw_comment(session, made.id, writer=make_writer(keys), now=THEN)
 
         facts = known_of(session, keys, THEN, None)
 
-        assert (facts.approved, facts.rejected, facts.lately) == (1, 0, MOST_RECENT)
+        assert (facts.rejected, facts.lately) == (1, MOST_COUNTED)
 
 
 class TestLikenessesOf:
@@ -158,7 +157,28 @@ class TestLikenessesOf:
             (0, 0, 0),
         ]
         assert [each.is_banned for each in found] == [False, False, False, True]
-        assert [[like.score for like in each.likenesses] for each in found] == [[1.0], [], [1.0], []]
+        assert [[like.score for like in each.likenesses] for each in found] == [[1.0], [], [1.0, 1.0], []]
+
+    def test_what_is_asked_about_together_is_told_of_each_other(
+        self, session: Session, keys: Keys, site: Site
+    ) -> None:
+        near = WORDS.replace("Tuesday", "Monday")
+        asked = [
+            self.questioned(keys, WORDS, number=1),
+            self.questioned(keys, near, number=2),
+            self.questioned(keys, "Nobody asked those who live there what they think.", number=1),
+            self.questioned(keys, WORDS, number=1),
+        ]
+
+        found = find_facts(session.connection(), asked, THEN)
+
+        assert [each.writer.lately for each in found] == [0, 0, 1, 2]
+        assert [[(round(like.score, 1), like.is_own) for like in each.likenesses] for each in found] == [
+            [],
+            [(0.8, False)],
+            [],
+            [(1.0, True), (0.8, False)],
+        ]
 
     @staticmethod
     def questioned(keys: Keys, body: str, number: int = 1) -> Questioned:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 import structlog
 
 from pollsvc.comments.checks.word_lists import ListedWords
+from pollsvc.comments.words.squeezing import Reader
 
 log = structlog.get_logger("pollsvc")
 
@@ -62,6 +63,7 @@ class Submission:
     :param likenesses: texts of the last days that are the same or nearly so.
     :param words: the lists that hold for its article, by kind.
     :param own_hosts: hosts of the site itself.
+    :param reader: reads its texts for lists of words, each once.
     """
 
     body: str
@@ -75,6 +77,7 @@ class Submission:
     words: Mapping[str, Sequence[ListedWords]] = field(default_factory=dict)
     own_hosts: frozenset[str] = frozenset()
     shown: str = ""
+    reader: Reader = field(default_factory=Reader, compare=False)
 
 
 class Opinion(NamedTuple):
@@ -136,9 +139,7 @@ def run_checks(
 def _run(check: Check, submission: Submission, clock: Callable[[], float]) -> Verdict:
     began, state, version = clock(), "done", check.version
     try:
-        opinion = check.look(submission)
-        if math.isnan(opinion.score):
-            raise ValueError("a score that is no number")  # noqa: TRY301 (a fault of the check like any other)
+        opinion = _plain(check.look(submission))
     except Exception as error:  # noqa: BLE001 (a comment must not be lost because a check has a fault)
         log.warning("check failed", check=check.name, kind=type(error).__name__)
         state, opinion = "failed", Opinion(0, f"It failed: {type(error).__name__}.")
@@ -152,8 +153,20 @@ def _run(check: Check, submission: Submission, clock: Callable[[], float]) -> Ve
         check.name,
         version,
         "failed" if state == "failed" else "done",
-        min(max(opinion.score, 0.0), 1.0),
+        opinion.score,
         opinion.reason,
-        list(opinion.spans),
+        opinion.spans,
         took * 1000,
     )
+
+
+def _plain(opinion: Opinion) -> Opinion:
+    """An opinion in nothing but numbers and text, as it is stored: what a check computes with may be of other kinds.
+
+    :raises ValueError, TypeError: if the score is no number, or a span is none.
+    """
+    score = float(opinion.score)
+    if math.isnan(score):
+        raise ValueError("a score that is no number")
+    spans = [(int(start), int(end)) for start, end in opinion.spans]
+    return Opinion(min(max(score, 0.0), 1.0), str(opinion.reason), spans, str(opinion.version))

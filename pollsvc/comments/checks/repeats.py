@@ -13,7 +13,9 @@ import hashlib
 import re
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import eq
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -30,6 +32,8 @@ _PIECE = 4
 _WIDTH = 4
 _BLOCK = _PIECE * _WIDTH
 _BANDS, _ROWS = 4, 3
+#: Of the pieces of a text so many begin with the same byte, unless it says the same over and over.
+_FEW = 64
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 
@@ -43,6 +47,10 @@ class Fingerprint:
 
     text_hash: bytes
     bands: tuple[int, ...]
+
+    def may_be_like(self, other: Fingerprint) -> bool:
+        """Whether two texts are worth comparing."""
+        return self.text_hash == other.text_hash or any(map(eq, self.bands, other.bands))
 
 
 def fingerprint_of(body: str, key: bytes) -> Fingerprint | None:
@@ -82,16 +90,21 @@ def _least_hashes(letters: str, key: bytes) -> list[int]:
 
 
 def _least_at(hashes: bytes, place: int) -> int:
-    """The least of the numbers at one place of each block. Those whose first byte is higher than its are not even made."""
+    """The least of the numbers at one place of each block. Those whose first byte is higher than its are not even looked at."""
     first = hashes[place::_BLOCK]
     lowest = min(first)
-    numbers = []
-    block = first.find(lowest)
-    while block >= 0:
-        start = block * _BLOCK + place
-        numbers.append(int.from_bytes(hashes[start : start + _WIDTH]))
-        block = first.find(lowest, block + 1)
-    return min(numbers)
+    blocks: Iterable[int] = range(len(first))
+    if first.count(lowest) <= _FEW:
+        blocks = _places_of(lowest, first)
+    starts = (block * _BLOCK + place for block in blocks)
+    return int.from_bytes(min(hashes[start : start + _WIDTH] for start in starts))
+
+
+def _places_of(byte: int, text: bytes) -> Iterator[int]:
+    place = text.find(byte)
+    while place >= 0:
+        yield place
+        place = text.find(byte, place + 1)
 
 
 def likeness(left: str, right: str) -> float:
@@ -112,7 +125,7 @@ class Repeats:
     """How alike the nearest text of the last days is, where it is nearly the same."""
 
     name = "repeats"
-    version = "1"
+    version = "2"
 
     def look(self, submission: Submission) -> Opinion:
         """1 for the same words, down to 0.8 for nearly the same; 0 where there is none."""

@@ -34,11 +34,11 @@ class Words:
         for each in lists:
             # One that could not be made ready is None, and the check fails: that is a verdict too.
             assert isinstance(each.matcher, WordMatcher)
-            in_body = each.matcher.find(submission.body)
+            in_body = each.matcher.find(submission.body, submission.reader)
             spans += [(found.start, found.end) for found in in_body]
             entries += [f"“{found.word}” ({each.language})" for found in in_body]
             known = {found.word for found in in_body}
-            for found in each.matcher.find(submission.shown):
+            for found in each.matcher.find(submission.shown, submission.reader):
                 if found.word not in known:
                     # Marks part what readers see as one word.
                     known.add(found.word)
@@ -46,7 +46,7 @@ class Words:
                     entries.append(f"“{found.word}” ({each.language}) as it is shown")
             entries += [
                 f"“{found.word}” ({each.language}) in the name, {found.start}–{found.end}"
-                for found in each.matcher.find(submission.name)
+                for found in each.matcher.find(submission.name, submission.reader)
             ]
         if not entries:
             return Opinion(0, version=version)

@@ -19,7 +19,7 @@ from pollsvc.comments.words.folding import Folded, fold, squeeze
 from pollsvc.comments.words.judging import Way, cost_of, letters_of_runs, match_run, may_stand
 from pollsvc.comments.words.letters import PLAIN, read_letter, script_of
 from pollsvc.comments.words.respelling import Reading
-from pollsvc.comments.words.squeezing import Squeezed, encoded, read_squeezed
+from pollsvc.comments.words.squeezing import Reader, Squeezed, encoded
 
 #: Entries of one coarse reading that are compared with a find; a list of more spells one word in every way.
 _MOST_ALIKE = 64
@@ -78,14 +78,16 @@ class WordMatcher:
             self._automaton.add_word(encoded(coarse), number)
         self._automaton.make_automaton()
 
-    def find(self, text: str) -> list[Found]:
+    def find(self, text: str, reader: Reader | None = None) -> list[Found]:
         """Return the listed words of a text in order of their start; of those that lie in one another, the longest.
 
         The time grows with the length of the text, and not with that of the list.
+
+        :param reader: what has read the text for other lists.
         """
         if not self._alike or not text:
             return []
-        folded, readings = read_squeezed(text, self._reach)
+        folded, readings = (reader or Reader()).read(text, self._reach)
         found: dict[tuple[int, int], tuple[int, int]] = {}
         excepted: list[tuple[int, int]] = []
         judged: _Judged = {}

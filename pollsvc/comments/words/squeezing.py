@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pollsvc.comments.words.folding import Folded, fold, squeeze
 from pollsvc.comments.words.respelling import Reading, respellings
@@ -23,15 +22,24 @@ class Squeezed:
     places: Sequence[int] | None
 
 
-# A text is looked at with one list after the other: it is read for the first one only.
-@lru_cache(maxsize=8)
-def read_squeezed(text: str, reach: int) -> tuple[Folded, Sequence[Squeezed]]:
-    """Return a text folded, and all its readings.
+class Reader:
+    """Reads texts for one automaton after the other, each text once: it remembers them for as long as it lives."""
 
-    :param reach: how many words beside a changed one are read with it.
-    """
-    folded = fold(text)
-    return folded, list(map(_squeezed, respellings(folded, reach)))
+    def __init__(self) -> None:
+        self._folded: dict[str, Folded] = {}
+        self._readings: dict[tuple[str, int], Sequence[Squeezed]] = {}
+
+    def read(self, text: str, reach: int) -> tuple[Folded, Sequence[Squeezed]]:
+        """Return a text folded, and all its readings.
+
+        :param reach: how many words beside a changed one are read with it.
+        """
+        folded = self._folded.get(text)
+        if folded is None:
+            folded = self._folded[text] = fold(text)
+        if (text, reach) not in self._readings:
+            self._readings[text, reach] = list(map(_squeezed, respellings(folded, reach)))
+        return folded, self._readings[text, reach]
 
 
 def _squeezed(reading: Reading) -> Squeezed:
