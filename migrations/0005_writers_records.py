@@ -16,12 +16,15 @@ depends_on = None
 
 _APPROVED = text("(status = 'published' AND substr(decided_by, 1, 6) = 'token:')")
 _TURNED_DOWN = text("turned_down_at IS NOT NULL")
-#: By the log, as it was asked before.
+#: By the log, as it was asked before; of wiped comments nobody asks. Rows of all others are not touched.
 _FROM_THE_LOG = """
 UPDATE comment SET turned_down_at = (
   SELECT max(change.occurred_at) FROM comment_change AS change
    WHERE change.comment_id = comment.id
-     AND (change.after IN ('rejected', 'spam') OR (change.after = 'removed' AND substr(change.actor, 1, 6) = 'token:')))
+     AND (change.after IN ('rejected', 'spam') OR (change.after = 'removed' AND change.actor LIKE 'token:%')))
+ WHERE erased_at IS NULL AND id IN (
+  SELECT change.comment_id FROM comment_change AS change
+   WHERE change.after IN ('rejected', 'spam') OR (change.after = 'removed' AND change.actor LIKE 'token:%'))
 """
 
 

@@ -5,13 +5,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 import pollsvc.app  # noqa: F401 (loads every model)
+from pollsvc.comments.models import Comment
+from pollsvc.comments.service import withdraw_comment
+from pollsvc.keys import Keys
 from pollsvc.migrating import is_behind, is_empty, migrating, migrations_folder, upgrade
-from tests.databases import SuiteDatabase
+from tests.databases import SuiteDatabase, open_engine
+from tests.factories import THEN, decide_comment, make_comment, make_site, make_writer
 
 FILES = sorted((Path(__file__).parent.parent / "migrations").glob("**/[0-9a-z]*.py"))
 
@@ -114,6 +121,31 @@ class TestUpgrade:
         assert is_empty(empty_url)
         upgrade(empty_url)
         assert differences(empty_url) == []
+
+    def test_what_was_turned_down_is_known_again_by_the_log(self, empty_url: str, keys: Keys) -> None:
+        upgrade(empty_url)
+        engine = open_engine(empty_url, keys).execution_options(sqlite_write=True)
+        with Session(engine) as session:
+            make_site(session)
+            made = [make_comment(session, keys=keys, body=f"Word {number}.") for number in range(5)]
+            for seen, action in zip(made, ("approve", "reject", "spam", "remove"), strict=False):
+                decide_comment(session, seen, action, now=THEN + timedelta(hours=1))
+            withdraw_comment(session, made[2].id, writer=make_writer(keys), now=THEN + timedelta(hours=2))
+            withdraw_comment(session, made[4].id, writer=make_writer(keys), now=THEN)
+            session.commit()
+        known = sa.select(Comment.turned_down_at).order_by(Comment.id)
+        with engine.connect() as connection:
+            before = connection.scalars(known).all()
+        engine.dispose()
+        assert [each is not None for each in before] == [False, True, True, True, False]
+
+        with migrating(empty_url) as alembic:
+            alembic.downgrade("0004")
+        upgrade(empty_url)
+
+        with engine.connect() as connection:
+            assert connection.scalars(known).all() == before
+        engine.dispose()
 
     def test_several_at_once_wait_for_each_other(self, empty_url: str) -> None:
         # Processes, as on a roll-out; within one process Alembic's `op` belongs to one thread.

@@ -31,7 +31,7 @@ from pollsvc.comments.status import (
     CommentUnreadable,
     Shown,
     Standing,
-    change_status,
+    move_by_policy,
     stale,
     standing_of,
 )
@@ -128,7 +128,7 @@ def edit_comment(session: Session, edit: JudgedEdit, now: datetime) -> Standing:
         shown=shown,
         values={"revision": number, "edited_at": now, "submission_key": None, "is_featured": False},
     )
-    after = change_status(session, seen, change, now)
+    after = move_by_policy(session, seen, change, now)
     write_revisions(session.connection(), [revision_rows(seen.id, number, judgement, now)])
     return after
 

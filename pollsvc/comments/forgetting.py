@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from pollsvc.comments.checks.words import IN_THE_NAME
 from pollsvc.comments.counts import lock_counts
 from pollsvc.comments.facts import is_in_force
 from pollsvc.comments.models import (
@@ -177,6 +178,10 @@ def _wipe(session: Session, ids: Sequence[uuid.UUID]) -> None:
         update(verdict)
         .where(verdict.comment_id.in_(ids), ~_is_shown(verdict.comment_id, verdict.revision))
         .values(spans=[], reason=""),
+        # Of what readers still see, too, where it is about the name, which they do not.
+        update(verdict)
+        .where(verdict.comment_id.in_(ids), verdict.reason.contains(IN_THE_NAME))
+        .values(reason=""),
         update(change).where(change.comment_id.in_(ids)).values(note=None),
         update(report).where(report.comment_id.in_(ids)).values(note=None),
         # A ban of the writer goes on; that this is what they wrote, nothing tells any more.

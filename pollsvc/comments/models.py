@@ -187,7 +187,7 @@ class CommentRevision(Model):
 
 
 class CommentVerdict(Model):
-    """What one check said of one revision. Never a word of the text: its place in it."""
+    """What one check said of one revision. Of its words only the place, and which listed entry it was."""
 
     __tablename__ = "comment_verdict"
     __table_args__ = (

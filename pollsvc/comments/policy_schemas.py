@@ -32,6 +32,10 @@ def _score(description: str) -> Score:
     return Score(load_default=None, allow_none=True, metadata={"description": description})
 
 
+#: A check that could not be asked turns nobody down, and is never silent.
+_WHEN_MISSING = [str(Outcome.HOLD), str(Outcome.PUBLISH)]
+
+
 class ThresholdsSchema(ma.Schema):
     """How one check's score becomes a vote."""
 
@@ -40,9 +44,8 @@ class ThresholdsSchema(ma.Schema):
     reject = _score("From this score on it votes to reject.")
     when_missing = ma.fields.String(
         load_default="hold",
-        allow_none=True,
-        validate=ma.validate.OneOf(_OUTCOMES),
-        metadata={"description": "Its vote where it failed or has not answered yet; null: none."},
+        validate=ma.validate.OneOf(_WHEN_MISSING),
+        metadata={"description": "Its vote where it failed or has not answered yet."},
     )
 
     @ma.validates_schema

@@ -15,7 +15,7 @@ from pollsvc.comments.judging import STATUS_OF
 from pollsvc.comments.markup import mark_up
 from pollsvc.comments.models import Comment, CommentRevision, CommentVerdict, Status
 from pollsvc.comments.policies import live_policy
-from pollsvc.comments.status import Change, Shown, Standing, change_status, lock_newest_first, standing_of
+from pollsvc.comments.status import Change, Shown, Standing, lock_newest_first, move_by_policy, standing_of
 
 
 def settle_request(session: Session, claimed: Claimed, result: Result, now: datetime, chance: float) -> str:
@@ -108,7 +108,7 @@ def _rule_anew(session: Session, standing: Standing, revision: int, now: datetim
     if after == Status.PUBLISHED and (shown is None or is_stopped(session, standing.id, now)):
         return  # no key opens it, or the newsroom stopped such comments meanwhile: it stays with the humans
     change = Change(action="judge", after=after, actor=f"policy:{policy.version}", shown=shown)
-    change_status(session, standing, change, now)
+    move_by_policy(session, standing, change, now)
 
 
 def _shown(session: Session, comment_id: uuid.UUID, revision: int) -> Shown | None:

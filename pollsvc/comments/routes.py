@@ -62,8 +62,8 @@ _REPORTED = "Thank you. Your report has arrived, and the newsroom will look at t
 def submit_comment(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Comment on an article, or answer a comment."""
     standing, is_new = submit(new_comment(body))
-    is_shown = standing.status == Status.PUBLISHED
-    return received(standing), (201 if is_new else 200) if is_shown else 202
+    told = received(standing)
+    return told, 202 if told["status"] == Status.HELD else 201 if is_new else 200
 
 
 @blp.get("/comments")
@@ -284,5 +284,6 @@ def _site_of(comment_id: uuid.UUID) -> Site:
 def received(standing: Standing) -> dict[str, Any]:
     """What a writer is told of what they sent."""
     # Who is turned down by a machine learns it from their own list, not in the moment: that would train programs.
-    status = Status.HELD if standing.status == Status.REJECTED else standing.status
+    is_by_machine = standing.status == Status.REJECTED and standing.decided_by.startswith("policy:")
+    status = Status.HELD if is_by_machine else standing.status
     return {"id": standing.id, "status": status, "version": standing.version}

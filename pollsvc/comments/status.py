@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -186,6 +186,16 @@ def settle_reports(session: Session, comment_id: uuid.UUID, now: datetime) -> No
         .values(settled_at=now)
         .execution_options(synchronize_session=False)
     )
+
+
+def move_by_policy(session: Session, seen: Standing, change: Change, now: datetime) -> Standing:
+    """Move a comment where its policy leads. What it turns down leaves no report open, as a decision of the newsroom's does not."""
+    if change.after != Status.REJECTED:
+        return change_status(session, seen, change, now)
+    settled = replace(change, values={**(change.values or {}), "open_reports": 0})
+    after = change_status(session, seen, settled, now)
+    settle_reports(session, seen.id, now)
+    return after
 
 
 def stale(session: Session, comment_id: uuid.UUID, *, is_for_writer: bool = False) -> StaleVersion:

@@ -47,6 +47,7 @@ DONE = {
     "held": "Your comment is waiting: the newsroom reads it before it is shown.",
     "edited published": "Your comment was changed.",
     "edited held": "Your comment was changed, and is waiting: the newsroom reads it before it is shown again.",
+    "decided": "You sent this comment before, and the newsroom decided not to show it: it says why below.",
     "removed": "Your comment is taken back.",
     "reported": "Thank you. Your report has arrived, and the newsroom will look at the comment.",
 }

@@ -101,7 +101,10 @@ def write(form: PlainForm) -> Response:
         _undo()
         return _again(page, form, refusal)
     is_shown = standing.status == Status.PUBLISHED
-    return page.redirect(received(standing)["status"], standing.id if is_shown else None)
+    status = received(standing)["status"]
+    # The same words were sent before, and the newsroom turned them down meanwhile.
+    told = status if status in (Status.PUBLISHED, Status.HELD) else "decided"
+    return page.redirect(told, standing.id if is_shown else None)
 
 
 @blueprint.get("/embed/comments/<uuid:comment_id>/edit")

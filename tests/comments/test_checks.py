@@ -239,6 +239,16 @@ class TestWords:
         assert opinion.reason == "On the banned list: “casino” (und) as it is shown."
         assert (body[start:][:2], body[:end][-2:]) == ("ca", "no")
 
+    def test_no_number_of_marks_makes_it_look_twice(self) -> None:
+        # As an expression with marks between its letters this would be tried in more ways than anybody waits for.
+        decoy = "ca" + "~".join(["~" * 1200] * 4).join("sin") + "x"
+        body = f"{decoy} [ca](https://a.example)~s~i~n~o"
+
+        opinion = Words("banned").look(submission(body, words=self.LISTS, shown=mark_up(body).text))
+
+        assert opinion.score == 1
+        assert [body[start:end] for start, end in opinion.spans] == ["ca](https://a.example)~s~i~n~o"]
+
     def test_name_is_looked_at_too(self) -> None:
         opinion = Words("banned").look(submission(name="casino", words=self.LISTS))
 

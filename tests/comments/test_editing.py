@@ -17,12 +17,13 @@ from pollsvc.comments.admission import (
     WriterBanned,
 )
 from pollsvc.comments.checks import all_checks
+from pollsvc.comments.counts import find_differences
 from pollsvc.comments.editing import edit_comment as write_edit
 from pollsvc.comments.editing import judge_edit
 from pollsvc.comments.judging import Judge
-from pollsvc.comments.models import CommentVerdict
-from pollsvc.comments.policy_models import Ban
-from pollsvc.comments.service import withdraw_comment
+from pollsvc.comments.models import CommentReport, CommentVerdict
+from pollsvc.comments.policy_models import Ban, CommentPolicy
+from pollsvc.comments.service import report_comment, withdraw_comment
 from pollsvc.comments.status import CommentNotFound, CommentRemoved, Standing
 from pollsvc.errors import StaleVersion
 from pollsvc.keys import Keys
@@ -109,6 +110,32 @@ class TestEditComment:
 
         assert (made.status, after.status) == ("held", "held")
         assert revisions_of(session, made.id)[-1].because == ["form"]
+
+    def test_what_the_policy_turns_down_leaves_no_report_open(
+        self, session: Session, keys: Keys, site: Site
+    ) -> None:
+        session.add(
+            CommentPolicy(
+                version=1,
+                state="live",
+                document={"checks": {"links": {"reject": 0.5}}},
+                created_by=ACTOR,
+                created_at=THEN,
+                activated_at=THEN,
+            )
+        )
+        session.flush()
+        made = make_comment(session, keys=keys)
+        report_comment(
+            session, made.id, reporter=make_writer(keys, number=2), reason="spam", note=None, now=THEN
+        )
+
+        edited = edit_comment(session, made, "See https://a.example", keys=keys)
+
+        assert edited.status == "rejected"
+        assert comment_of(session, made.id).open_reports == 0
+        assert session.scalars(select(CommentReport.settled_at)).one() is not None
+        assert find_differences(session) == []
 
     def test_featured_comment_is_so_no_more(self, session: Session, keys: Keys, trusted: None) -> None:
         made = decide_comment(session, make_comment(session, keys=keys), "feature")

@@ -26,7 +26,7 @@ from tests.outbox.hasty_workers import starting
 from tests.outbox.receiver import Received
 from tests.processes import wait_until
 
-COMMENTS = 40
+COMMENTS = 24
 
 
 def answer_slowly(_: Received) -> int:

@@ -134,6 +134,24 @@ class TestDecide:
         assert [name for name, each in BUILT_IN.checks.items() if each.reject is not None] == []
         assert [name for name, each in BUILT_IN.checks.items() if each.when_missing != "hold"] == []
 
+    def test_the_built_in_one_is_what_it_was_when_it_judged_what_is_kept(self) -> None:
+        assert {name: each.hold for name, each in BUILT_IN.checks.items()} == {
+            "premoderation": 1,
+            "approval_taken_back": 1,
+            "banned_address": 1,
+            "new_commenter": 0.6,
+            "recent_rejections": 0.6,
+            "velocity": 0.5,
+            "form": 1,
+            "banned_words": 1,
+            "suspect_words": 1,
+            "links": 0.6,
+            "repeats": 0.8,
+            "shouting": 0.7,
+        }
+        assert {each.publish for each in BUILT_IN.checks.values()} == {None}
+        assert BUILT_IN.version == 0
+
     def test_a_document_is_the_policy_that_it_was_made_of(self) -> None:
         document = {"checks": {name: asdict(each) for name, each in BUILT_IN.checks.items()}}
 

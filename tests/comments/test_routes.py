@@ -13,13 +13,17 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pollsvc.articles.models import Site
+from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.schemas import LONGEST_BODY, LONGEST_NAME
+from pollsvc.comments.status import standing_of
 from pollsvc.keys import Keys
 from pollsvc.web.forms import issue_form_token
 from tests.comments.evidence import comment_of, counted, held_rows
 from tests.factories import (
+    ACTOR,
     ARTICLE_URL,
     ORIGIN,
+    THEN,
     decide_comment,
     make_article,
     make_comment,
@@ -80,6 +84,21 @@ class TestSubmit:
         assert (first.get_json()["status"], first.get_json()["version"]) == ("held", 1)
         assert counted(session) == {"held": 1}
         assert thread(client)["items"] == []
+
+    @pytest.mark.parametrize(
+        ("action", "status"), [("reject", "rejected"), ("spam", "spam"), ("remove", "removed")]
+    )
+    def test_sent_again_after_a_decision_it_is_told_where_it_stands(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], *, action: str, status: str
+    ) -> None:
+        first = client.post("/v1/comments", json=form).get_json()
+        decide_comment(session, standing_of(session, uuid.UUID(first["id"])), action)
+        session.commit()
+
+        again = client.post("/v1/comments", json=form)
+
+        assert again.status_code == 200
+        assert again.get_json() == {"id": first["id"], "status": status, "version": 2}
 
     def test_trusted_reader_is_published_at_once(
         self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
@@ -245,6 +264,23 @@ class TestAccounts:
         mine = client.get("/v1/comments/mine", query_string={"article_url": ARTICLE_URL}, headers=header)
         assert [each["id"] for each in mine.get_json()["items"]] == [answer.get_json()["id"]]
         assert refused(client.get("/v1/comments/mine", headers=header)) == (422, "invalid", ["article_url"])
+
+    def test_trust_and_bans_are_the_account_s(
+        self, client: FlaskClient, session: Session, accounts: Site, form: dict[str, Any]
+    ) -> None:
+        def send(sub: str, body: str) -> TestResponse:
+            account = {"account_token": self.sign(sub=sub, name="Ada"), "voter_token": None, "body": body}
+            return client.post("/v1/comments", json=form | account)
+
+        first = send("reader-7", "First.").get_json()
+        decide_comment(session, standing_of(session, uuid.UUID(first["id"])))
+        session.commit()
+        assert [send(sub, "Second.").status_code for sub in ("reader-7", "reader-8")] == [201, 202]
+
+        writer_key = comment_of(session, uuid.UUID(first["id"])).writer_key
+        session.add(Ban(writer_key=writer_key, reason_code="spam", created_by=ACTOR, created_at=THEN))
+        session.commit()
+        assert [send(sub, "Third.").status_code for sub in ("reader-7", "reader-8")] == [403, 202]
 
     @pytest.mark.parametrize("name", [None, 7, "", "\u202e", "a\x00b", "x" * 101, "\ud800"], ids=ascii)
     @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -28,6 +28,21 @@ def reports(session: Session) -> list[CommentReport]:
     return list(session.scalars(select(CommentReport)))
 
 
+class TestSentAgain:
+    @pytest.mark.parametrize("action", ["reject", "spam", "remove"])
+    def test_it_is_told_that_the_newsroom_decided(
+        self, client: FlaskClient, session: Session, desk: Newsroom, action: str
+    ) -> None:
+        send(client)
+        desk.decide(str(comments(session)[0].id), action)
+
+        page = follow(client, send(client))
+
+        assert "the newsroom decided not to show it" in page
+        assert "taken back" not in page
+        assert len(comments(session)) == 1
+
+
 class TestPages:
     @pytest.mark.parametrize("act", ["edit", "withdrawal", "report"])
     def test_have_one_form_with_one_button_and_are_the_reader_s_alone(

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -203,6 +204,21 @@ class TestRemoveIdentity:
         assert differences(scene) == []
         assert mine(scene, commented.voter_token) == []
 
+    def test_leaves_no_part_of_the_name_in_what_a_check_said(
+        self, scene: Scene, commented: Commented
+    ) -> None:
+        reason = "On the suspect list: “reader” (en) in the name, 4–10."
+        verdicts = (
+            CommentVerdict.comment_id == UUID(commented.published),
+            CommentVerdict.name == "suspect_words",
+        )
+        scene.session.execute(update(CommentVerdict).where(*verdicts).values(score=1, reason=reason))
+        scene.session.commit()
+
+        erase(scene, Choice.REMOVE_IDENTITY)
+
+        assert set(scene.session.scalars(select(CommentVerdict.reason).where(*verdicts))) == {""}
+
     def test_can_be_taken_away_and_brought_back_by_the_newsroom(
         self, scene: Scene, commented: Commented
     ) -> None:
@@ -328,6 +344,15 @@ def ask(scene: Scene) -> Answer | None:
 
 def shown_to(scene: Scene) -> dict[str, Any]:
     return scene.post("/v1/privacy/access", {"email": scene.email}, 200, by=scene.staff)
+
+
+class TestMail:
+    def test_nothing_is_mailed_to_an_address_that_was_only_typed(
+        self, scene: Scene, commented: Commented
+    ) -> None:
+        # Written, edited, approved, reported, answered and rejected, and the worker has done all that is due.
+        assert scene.mails() == []
+        assert scene.session.scalars(select(OutboxMessage).where(OutboxMessage.channel == "mail")).all() == []
 
 
 class TestAccess:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from pollsvc.comments.checks.check import Opinion, Submission
 from pollsvc.comments.words.matching import WordMatcher
 
-#: What stands between the letters of a word that is shown as one: marks, and where a link leads.
-_MARKS = r"(?:\]\([^()\s]*\)|[*_`~\\\[\]])*"
+#: Marks that can part the letters of a word which is shown as one.
+_MARKS = frozenset("*_`~\\[]")
+
+#: Says of a listed word that it is a part of the writer's name, which goes when they are forgotten.
+IN_THE_NAME = "in the name"
 
 
 class Words:
@@ -45,7 +46,7 @@ class Words:
                     spans += _place_of(submission.shown[found.start : found.end], submission.body)
                     entries.append(f"“{found.word}” ({each.language}) as it is shown")
             entries += [
-                f"“{found.word}” ({each.language}) in the name, {found.start}–{found.end}"
+                f"“{found.word}” ({each.language}) {IN_THE_NAME}, {found.start}–{found.end}"
                 for found in each.matcher.find(submission.name, submission.reader)
             ]
         if not entries:
@@ -56,6 +57,26 @@ class Words:
 
 def _place_of(part: str, body: str) -> list[tuple[int, int]]:
     """Where a part of what is shown stands in the text as it was typed, with marks between its letters; nothing where more is."""
-    pattern = _MARKS.join(r"\s+" if char.isspace() else re.escape(char) for char in part)
-    found = re.search(pattern, body)
-    return [found.span()] if found else []
+    letters, places = _without_marks(body)
+    wanted, _ = _without_marks(part)
+    at = letters.find(wanted) if wanted else -1
+    return [(places[at], places[at + len(wanted) - 1] + 1)] if at >= 0 else []
+
+
+def _without_marks(text: str) -> tuple[str, list[int]]:
+    """A text without marks and without where its links lead, and the place of each character. Read once, from left to right."""
+    kept: list[str] = []
+    places: list[int] = []
+    place = 0
+    last = text.rfind(")")
+    while place < len(text):
+        char = text[place]
+        if char == "]" and place < last and text.startswith("](", place):
+            place = text.index(")", place) + 1
+            continue
+        char = " " if char.isspace() else char
+        if char not in _MARKS and not (char == " " and kept and kept[-1] == " "):
+            kept.append(char)
+            places.append(place)
+        place += 1
+    return "".join(kept), places

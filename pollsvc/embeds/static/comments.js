@@ -228,7 +228,9 @@ window.pollsvc.comments = host => {
       put(own.get(sent.id), shown.get(parent)?.below || thread, level);
       shown.get(sent.id).says.focus();
     }
-    say(isShown ? "Your comment is published." : "Your comment has arrived. The newsroom reads it before it is shown.");
+    say(isShown ? "Your comment is published."
+      : sent.status === "held" ? "Your comment has arrived. The newsroom reads it before it is shown."
+      : "You sent this comment before, and the newsroom decided not to show it.");
   };
 
   const add = (where, items) => {
