@@ -18,6 +18,7 @@ MEASURED = frozenset(
         *("consent/test_recording.py", "consent/test_renewals.py", "consent/test_routes.py"),
         "consent/test_service.py",
         *("outbox/test_routes.py", "outbox/test_service.py"),
+        "privacy/test_comments.py",
         *("privacy/test_erasure.py", "privacy/test_requests.py", "privacy/test_suppressions.py"),
     ]
 )
