@@ -77,11 +77,8 @@ class Keys:
 
         Each part is preceded by its length, so that ("ab", "c") and ("a", "bc") differ.
         """
-        mac = hmac.new(self._hash_key, digestmod=hashlib.sha256)
-        for part in (purpose.encode(), *parts):
-            mac.update(len(part).to_bytes(4, "big"))
-            mac.update(part)
-        return mac.digest()
+        told = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *parts))
+        return hmac.digest(self._hash_key, told, "sha256")
 
     def derive(self, purpose: str) -> bytes:
         """A key of 32 bytes made of the hash key (HKDF, RFC 5869), of no use for another purpose."""

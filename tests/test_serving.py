@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -120,6 +121,17 @@ class TestWorkers:
         _stay_on_one_processor(0)
 
         assert os.sched_getaffinity(0)
+
+    def test_the_garbage_collector_leaves_what_stays_in_them_alone(self) -> None:
+        # In a process of its own: it would hold for all tests to come.
+        program = (
+            "import gc; from pollsvc.serving import YOUNG_OBJECTS, _leave_what_stays; _leave_what_stays();"
+            "print(gc.get_freeze_count() > 10_000, gc.get_threshold()[0] == YOUNG_OBJECTS)"
+        )
+
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+        assert done.stdout.split() == ["True", "True"]
 
     def test_a_killed_one_is_replaced(self, server: LiveServer) -> None:
         before = children_of(server.process.pid)

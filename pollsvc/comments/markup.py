@@ -25,7 +25,7 @@ _BLOCKS = ["blockquote", "list", "fence"]
 # Not `entity`: `&#8238;` would turn the order of what follows, although the character itself is refused.
 _PLAIN = ["escape", "backticks"]
 # Signs that pair up cost the square of their number. So many of them are no writing, and stay as they were typed.
-_PAIRING = re.compile(r"[\[*_]")
+_PAIRING = "[*_"
 _MOST_PAIRING = 200
 # Looking for addresses costs what each of them costs; a text with more is shown without links, which are counted all the same.
 _MOST_ADDRESSES = 50
@@ -102,6 +102,13 @@ _MARKDOWN, _TEXT = (
     for rules in (("emphasis", "link"), ())
 )
 _AS_TYPED = _parser(has_links=False)
+_CLEANER = nh3.Cleaner(
+    tags=TAGS,
+    # `*`: by itself nh3 lets `title` and `lang` through on everything.
+    attributes={"a": {"href"}, "*": set()},
+    url_schemes={"http", "https"},
+    link_rel=_REL,
+)
 
 
 def mark_up(body: str) -> MarkedUp:
@@ -110,21 +117,14 @@ def mark_up(body: str) -> MarkedUp:
     :param body: normalised text (:func:`pollsvc.text.normalise`).
     """
     addresses = body.count("://")
-    parser = (_TEXT if len(_PAIRING.findall(body)) > _MOST_PAIRING else _MARKDOWN)[addresses > 0]
+    parser = (_TEXT if sum(map(body.count, _PAIRING)) > _MOST_PAIRING else _MARKDOWN)[addresses > 0]
     if addresses > _MOST_ADDRESSES:
         parser = _AS_TYPED
     tokens = parser.parse(body)
     if any(token.nesting == 1 and token.level >= _DEEPEST - 1 for token in tokens):
         parser = _AS_TYPED
         tokens = parser.parse(body)
-    html = nh3.clean(
-        parser.renderer.render(tokens, parser.options, {}),
-        tags=TAGS,
-        # `*`: by itself nh3 lets `title` and `lang` through on everything.
-        attributes={"a": {"href"}, "*": set()},
-        url_schemes={"http", "https"},
-        link_rel=_REL,
-    )
+    html = _CLEANER.clean(parser.renderer.render(tokens, parser.options, {}))
     links = list(_ADDRESS.findall(body)) if parser is _AS_TYPED else list(_addresses(tokens))
     return MarkedUp(html.strip(), "".join(_texts(tokens)), links)
 

@@ -258,7 +258,7 @@ class TestWords:
     def test_lists_that_found_nothing_are_named_as_well(self) -> None:
         [verdict] = run_checks([Words("banned")], submission(words=self.LISTS))
 
-        assert (verdict.score, verdict.version) == (0, "1 en:7 und:2")
+        assert (verdict.score, verdict.version) == (0, "2 en:7 und:2")
 
     def test_list_that_could_not_be_made_ready_is_a_failure(self) -> None:
         lists = {"banned": [ListedWords("banned", "en", 8, None)]}

@@ -26,7 +26,11 @@ class Shouting:
         upper = sum(body.count(char) for char in chars if char.isupper())
         cased = upper + sum(body.count(char) for char in chars if char.islower())
         capitals = upper / cased if cased >= _LEAST_LETTERS else 0.0
-        drawn_out = [match.span() for match in _STRETCHED.finditer(body)]
+        drawn_out = (
+            [match.span() for match in _STRETCHED.finditer(body)]
+            if any(4 * char in body for char in chars)
+            else []
+        )
         stretched = min(1.0, sum(end - start for start, end in drawn_out) / max(len(body), 1) * 2)
         if capitals >= stretched:
             reason = f"Capitals among the letters: {round(capitals * 100)} %." if capitals else ""

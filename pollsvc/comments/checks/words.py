@@ -18,7 +18,7 @@ class Words:
     :param kind: which lists: ``banned`` or ``suspect``.
     """
 
-    version = "1"
+    version = "2"
 
     def __init__(self, kind: str) -> None:
         self._kind = kind

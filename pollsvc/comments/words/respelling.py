@@ -5,14 +5,15 @@ phrase is found across them. All of it is linear in the text: every letter is in
 
 Put together is what nobody sets apart in earnest: three letters or more that each stand alone (``c i a l i s``, ``c.i.a.l.i.s``),
 and a word with dots, hyphens and their like inside (``cia.lis``) when nothing else is between the two spaces around it. Words of
-several letters with spaces between them are never joined: "the pen is mine" says what it says.
+several letters with spaces between them are never joined: "the pen is mine" says what it says. Where one dot alone is between
+them ("my pen.is it"), only an entry of six letters and more is believed.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cached_property, lru_cache
+from itertools import chain
 
 from pollsvc.comments.words.folding import Folded
 
@@ -25,9 +26,12 @@ _OF_ADDRESSES = frozenset("/:@?&#%=")
 _WIDEST_GAP = 6
 _WORD = re.compile("[^ ]+")
 # Without either there is nothing to put together, which most texts are told by in a fifth of the time that looking takes.
-_TWO_ALONE = re.compile(r"(?<![^ ])([^ ])\1* +([^ ])\2*(?![^ ])")
-_SIGN_INSIDE = re.compile(rf"\S[{re.escape(''.join(sorted(_INSERTED)))}]+\S")
+_TWO_ALONE = re.compile(r" ([^ ])\1* +([^ ])\2*(?![^ ])")
+_SIGN_INSIDE = re.compile(rf"[{re.escape(''.join(sorted(_INSERTED)))}]+\S")
+#: The fewest letters of an entry that is believed where its letters stand alone, signs are between them, or one dot is.
 _FEWEST_APART = 3
+_FEWEST_BESIDE_SIGNS = 4
+_FEWEST_BESIDE_A_DOT = 6
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class _Words:
     def __init__(self, folded: Folded, coarse: str) -> None:
         self.coarse = coarse
         self.kinds = folded.kinds
-        self.spans = [found.span() for found in _WORD.finditer(coarse)]
+        self.spans = list(map(re.Match.span, _WORD.finditer(coarse)))
         self._folded = folded
 
     def gap(self, number: int) -> str:
@@ -60,8 +64,8 @@ class _Words:
         start = self.spans[number][1] if number >= 0 else 0
         end = self.spans[number + 1][0] if number + 1 < len(self.spans) else len(self.coarse)
         text, origin = self._folded.text, self._folded.origin
-        if end - start == 1:
-            return text[origin[start]]
+        if isinstance(origin, range):
+            return text[start:end]
         return "".join([text[origin[unit]] for unit in range(start, end)])
 
     @cached_property
@@ -74,13 +78,16 @@ class _Words:
         ]
 
     @cached_property
-    def ranks(self) -> list[int]:
-        """Tell of each gap how wide it is, as `rank` does."""
+    def spaceless(self) -> list[int]:
+        """The numbers of the gaps without a space in them."""
         text, origin = self._folded.text, self._folded.origin
-        return [
-            1 if start - end == 1 and text[origin[end]] == " " else self.rank(number)
-            for number, ((_, end), (start, _)) in enumerate(pairwise(self.spans))
+        # Most gaps end with a space.
+        ending = [
+            number
+            for number, (start, _) in enumerate(self.spans[1:])
+            if not text[origin[start - 1]].isspace()
         ]
+        return [number for number in ending if self.rank(number) == 0]
 
     def rank(self, number: int) -> int:
         """Tell how wide a gap is: 0 without a space in it, 1 with one, 2 with more or a line's end, 3 too wide, 9 at the end."""
@@ -88,11 +95,12 @@ class _Words:
             return 9
         if self.spans[number + 1][0] - self.spans[number][1] > _WIDEST_GAP:
             return 3
-        gap = self.gap(number)
-        if len(gap) == 1 and not gap.isspace():
-            return 0
-        spaces = sum(map(str.isspace, gap))
-        return min(spaces + ("\n" in gap), 2)
+        return _rank_of(self.gap(number))
+
+
+@lru_cache(maxsize=1024)
+def _rank_of(gap: str) -> int:
+    return min(sum(map(str.isspace, gap)) + ("\n" in gap), 2)
 
 
 def respellings(folded: Folded, reach: int) -> Iterator[Reading]:
@@ -101,14 +109,14 @@ def respellings(folded: Folded, reach: int) -> Iterator[Reading]:
     :param reach: how many words beside a changed one an entry may span.
     """
     yield Reading(folded.spoken, folded.kinds, range(len(folded.spoken)))
-    if _TWO_ALONE.search(folded.spoken) or _SIGN_INSIDE.search(folded.text):
+    if _TWO_ALONE.search(f" {folded.spoken}") or _SIGN_INSIDE.search(folded.text):
         yield from _joined(_Words(folded, folded.spoken), reach)
     if folded.parted != folded.spoken:
         words = _Words(folded, folded.parted)
         starting = [
             number for number, (start, _) in enumerate(words.spans) if folded.spoken[max(start - 1, 0)] != " "
         ]
-        yield _excerpts(words, starting, frozenset(), reach, 1)
+        yield _excerpts(words, starting, (), reach, 1)
     if folded.trimmed != folded.spoken:
         yield from _changed(_Words(folded, folded.trimmed), folded.spoken, reach)
     if folded.coarse != folded.trimmed:
@@ -121,7 +129,7 @@ def _changed(words: _Words, other: str, reach: int) -> Iterator[Reading]:
     changed = [
         number for number, (start, end) in enumerate(words.spans) if coarse[start:end] != other[start:end]
     ]
-    yield _excerpts(words, changed, frozenset(), reach, 1)
+    yield _excerpts(words, changed, (), reach, 1)
     # Where all of them stand between spaces, and none is a letter alone, the first reading has joined what there is to join.
     if any(
         _is_alone(coarse[slice(*words.spans[number])])
@@ -133,22 +141,25 @@ def _changed(words: _Words, other: str, reach: int) -> Iterator[Reading]:
 
 def _joined(words: _Words, reach: int) -> Iterator[Reading]:
     """Return what words are when those set apart are put together, once for each way to do so."""
-    seen: set[frozenset[int]] = {frozenset()}
-    ways: list[tuple[frozenset[int], int]] = []
+    ways: dict[tuple[int, ...], int] = {}
     alone = words.alone
     between = [gap for gap, is_alone in enumerate(alone[:-1]) if is_alone and alone[gap + 1]]
+    ranks = list(map(words.rank, between))
     for widest in range(3):
-        near = [gap for gap in between if words.ranks[gap] <= widest]
-        chains = [row for row in _rows(near) if len(row) + 1 >= _FEWEST_APART]
-        ways.append((frozenset(gap for chain in chains for gap in chain), 3))
+        near = [gap for gap, rank in zip(between, ranks, strict=True) if rank <= widest]
+        rows = [row for row in _rows(near) if len(row) + 1 >= _FEWEST_APART]
+        ways.setdefault(tuple(chain.from_iterable(rows)), _FEWEST_APART)
         # "a v i a g r a": the article stands before the word and is none of its letters.
-        with_article = [chain for chain in chains if words.coarse[words.spans[chain[0]][0]] in "ai"]
-        ways.append((frozenset(gap for chain in with_article for gap in chain[1:]), 3))
-    ways.append((frozenset(_inserted(words)), 4))
-    for glued, shortest in ways:
-        if glued not in seen:
-            seen.add(glued)
-            numbers = sorted({number for gap in glued for number in (gap, gap + 1)})
+        with_article = [row for row in rows if words.coarse[words.spans[row[0]][0]] in "ai"]
+        ways.setdefault(tuple(chain.from_iterable(row[1:] for row in with_article)), _FEWEST_APART)
+    inserted = list(_inserted(words))
+    for shortest in (_FEWEST_BESIDE_SIGNS, _FEWEST_BESIDE_A_DOT):
+        ways.setdefault(
+            tuple(chain.from_iterable(row for row, least in inserted if least == shortest)), shortest
+        )
+    for glued, shortest in ways.items():
+        if glued:
+            numbers = chain.from_iterable((gap, gap + 1) for gap in glued)
             yield _excerpts(words, numbers, glued, reach, shortest)
 
 
@@ -170,45 +181,64 @@ def _rows(gaps: Sequence[int]) -> Iterator[range]:
         yield range(first, last + 1)
 
 
-def _inserted(words: _Words) -> Iterator[int]:
-    """Return the gaps inside words that stand between spaces and have nothing but inserted signs in them."""
-    for inside in _rows([gap for gap, rank in enumerate(words.ranks) if rank == 0]):
+def _inserted(words: _Words) -> Iterator[tuple[range, int]]:
+    """Return the gaps inside words that stand between spaces and have nothing but inserted signs in them, row by row, and the
+    fewest letters of an entry that is believed there.
+    """
+    for inside in _rows(words.spaceless):
         around = words.gap(inside[0] - 1)[-1:] + words.gap(inside[-1] + 1)[:1]
-        if _OF_ADDRESSES.isdisjoint(around) and _hides(words, inside):
-            yield from inside
-
-
-def _hides(words: _Words, inside: range) -> bool:
-    """Tell whether the signs in a word hide it: a single dot between words ("my pen.is it") is a space that was forgotten."""
-    if not all(_INSERTED.issuperset(words.gap(gap)) for gap in inside):
-        return False
-    return (
-        len(inside) > 1 or words.gap(inside[0]) != "." or words.alone[inside[0]] or words.alone[inside[0] + 1]
-    )
+        if not _OF_ADDRESSES.isdisjoint(around) or not all(
+            _INSERTED.issuperset(words.gap(gap)) for gap in inside
+        ):
+            continue
+        is_one_dot = len(inside) == 1 and words.gap(inside[0]) == "."
+        if is_one_dot and not (words.alone[inside[0]] or words.alone[inside[0] + 1]):
+            # A space that was forgotten, as in "my pen.is it", makes a longer entry by a rare chance only.
+            yield inside, _FEWEST_BESIDE_A_DOT
+        else:
+            yield inside, _FEWEST_BESIDE_SIGNS
 
 
 def _excerpts(
-    words: _Words, numbers: Sequence[int], glued: frozenset[int], reach: int, shortest: int
+    words: _Words, numbers: Iterable[int], glued: Collection[int], reach: int, shortest: int
 ) -> Reading:
-    """Return the words of these numbers and those within reach of them, without the gaps that are glued."""
+    """Return the words of these numbers and those within reach of them, without the gaps that are glued.
+
+    :param numbers: in order, as those of the gaps.
+    """
+    spans = words.spans
     pieces: list[str] = []
     kinds: list[str] = []
     units: list[int] = []
-    last = -1
-    for number in numbers:
-        for each in range(max(number - reach, last + 1), min(number + reach + 1, len(words.spans))):
-            start, end = words.spans[each]
-            if each - 1 != last:
-                # A space as well: it is what tells the automaton that a word starts.
-                pieces.append(f"{BREAK} ")
-                kinds.append("  ")
-                units += (-1, -1)
-            elif each - 1 not in glued and pieces:
-                pieces.append(" ")
-                kinds.append(" ")
-                units.append(words.spans[each - 1][1])
+    gaps = iter(glued)
+    gap = next(gaps, len(spans))
+    for first, last in _stretches(numbers, reach, len(spans)):
+        # A space as well: it is what tells the automaton that a word starts.
+        pieces.append(f"{BREAK} ")
+        kinds.append("  ")
+        units += (-1, -1)
+        start = spans[first][0]
+        while True:
+            end = spans[min(gap, last)][1]
             pieces.append(words.coarse[start:end])
             kinds.append(words.kinds[start:end])
             units += range(start, end)
-            last = each
+            if gap >= last:
+                break
+            start = spans[gap + 1][0]
+            gap = next(gaps, len(spans))
     return Reading("".join(pieces), "".join(kinds), units, shortest)
+
+
+def _stretches(numbers: Iterable[int], reach: int, end: int) -> Iterator[tuple[int, int]]:
+    """Return the first and the last of each row of numbers up to `end`, exclusive, that lie within reach of one of these."""
+    first = last = -1
+    for number in numbers:
+        if last < 0:
+            first = max(number - reach, 0)
+        elif number - reach > last + 1:
+            yield first, last
+            first = number - reach
+        last = min(number + reach, end - 1)
+    if last >= 0:
+        yield first, last
