@@ -198,6 +198,15 @@ class TestDomains:
         assert [body[start:end] for start, end in opinion.spans] == body.split()[:2]
 
 
+class TestShouting:
+    @pytest.mark.parametrize("body", ["THIS IS quite a scandal", "This is SO good", "noooo, WHAT!!!!"])
+    def test_the_short_way_of_ascii_leads_to_the_same(self, body: str) -> None:
+        short, long = (run_checks([Shouting()], submission(f"{body}{sign}"))[0] for sign in "-—")
+
+        assert (short.score, short.reason, short.spans) == (long.score, long.reason, long.spans)
+        assert short.score > 0
+
+
 class TestWords:
     LISTS = {  # noqa: RUF012 (read only)
         "banned": [

@@ -140,6 +140,12 @@ class TestSqueeze:
         assert all(one != other for one, other in pairwise(squeezed))
         assert "".join(text[start] for start in starts) == squeezed
 
+    @given(st.text(st.characters(codec="ascii", exclude_characters="\0")))
+    def test_the_short_way_of_ascii_leads_to_the_same(self, text: str) -> None:
+        squeezed, starts = squeeze(f"{text}—")
+
+        assert squeeze(text) == (squeezed[:-1], starts[:-1])
+
 
 class TestTables:
     def test_all_of_one_look_have_one_coarse_letter(self) -> None:
