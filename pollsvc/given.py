@@ -1,6 +1,6 @@
 """Rows as one value. As a parameter: a statement asks about, or writes, many things at once, and is the same however many they are.
 
-They come as JSON, which both databases read faster than a driver writes an array for each column.
+They come as JSON, which PostgreSQL reads faster than its driver writes an array for each column, and SQLite knows no arrays.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ A test that asks for `database_url`, or for anything above it (`session`, `app`,
 """
 
 import dataclasses
-import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from pollsvc.config import Settings
 from pollsvc.db import db
 from pollsvc.keys import Keys
 from tests import chromium
+from tests.collecting import pytest_collection_finish, pytest_collection_modifyitems  # noqa: F401 (hooks)
 from tests.databases import PostgresDatabase, SqliteDatabase, SuiteDatabase, open_engine
 from tests.factories import make_token
 from tests.kept_engines import engines_of_workers  # noqa: F401 (a fixture)
@@ -44,26 +44,6 @@ ENVIRON = {
 }
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-
-
-def pytest_collection_finish() -> None:
-    """Let the garbage collector leave alone what was collected: ten thousand tests, which it would walk through all the time."""
-    gc.collect()
-    gc.freeze()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it needs, so that `-m` can leave it out."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        database = parameters.get("database", "postgresql" if "postgres" in fixtures else "")
-        if database == "postgresql":
-            item.add_marker("postgresql")
-        if {"live_server", "nginx_program"} & set(fixtures):
-            item.add_marker("live")
-        if "browser" in fixtures:
-            item.add_marker("browser")
 
 
 @pytest.hookimpl(wrapper=True)
