@@ -43,7 +43,7 @@ DRAIN = 7
 SPARE_THREADS = 8
 #: Seconds between two looks at the workers: a dead one is noticed, and a signal heeded, this fast.
 WATCH = 0.1
-#: New objects after which the garbage collector looks at them: some tens of requests.
+#: New objects after which the garbage collector looks at them: those of some hundred requests and more.
 YOUNG_OBJECTS = 50_000
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a folder that only we can read)
 
@@ -165,6 +165,8 @@ def serve(
     companion = Companion({**os.environ, PREFIX + "PUBLIC_URL": settings.public_url}) if has_worker else None
     try:
         make_app = load()
+        # Before the workers are forked: what is never walked through stays one copy for all of them.
+        _leave_what_stays()
         metrics_port = None
         if settings.metrics_port:
             free = free_address(address, settings.metrics_port)
@@ -215,7 +217,7 @@ def _begin_worker(
 
 
 def _leave_what_stays() -> None:
-    """Keep the garbage collector from what stays for a worker's life: modules, classes, mapped tables, routes.
+    """Keep the garbage collector from what stays for a process's life: modules, classes, mapped tables, routes.
 
     It would walk all of that again and again, for the few cycles that requests leave behind; so it looks at those alone, and
     not after every few hundred objects.

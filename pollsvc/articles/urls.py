@@ -5,6 +5,7 @@ all: two rows for one article can be mended, two articles in one row cannot.
 """
 
 import re
+import socket
 import unicodedata
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -142,8 +143,14 @@ def host_of(address: str) -> str:
     """The canonical host that browsers are led to by an address, whatever else is in it; empty where it has none."""
     try:
         host = unquote(urlsplit(address).hostname or "")
-        return _canonical_ipv6(host) if ":" in host else _canonical_host(host)
-    except ValueError:
+        if ":" in host:
+            return _canonical_ipv6(host)
+        host = idna.uts46_remap(host, std3_rules=False).removesuffix(".")
+        if _NUMBER_LABEL.fullmatch(host.rpartition(".")[2]):
+            # 3405803781, 0xcb007105 and 203.113.0x5 are addresses to a browser, as they are to C.
+            return socket.inet_ntoa(socket.inet_aton(host))
+        return _canonical_host(host)
+    except (ValueError, OSError):
         return ""
 
 

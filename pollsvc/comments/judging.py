@@ -105,6 +105,7 @@ def judge(judge_: Judge, draft: Draft, facts: Facts, in_force: InForce) -> Judge
         name=draft.name,
         shown="" if text.marked_up.text.split() == text.body.split() else text.marked_up.text,
         links=text.marked_up.links,
+        typed=text.marked_up.typed,
         is_premoderated=draft.is_premoderated,
         was_approved=draft.was_approved,
         is_suspect=draft.is_suspect,

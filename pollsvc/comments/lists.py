@@ -10,7 +10,7 @@ from itertools import islice
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pollsvc.comments.checks.word_lists import MATCHERS
+from pollsvc.comments.checks.word_lists import DOMAIN_KINDS, MATCHERS
 from pollsvc.comments.policy_models import WordList
 from pollsvc.comments.words.domains import Domains
 from pollsvc.comments.words.matching import WordMatcher
@@ -20,8 +20,6 @@ from pollsvc.staff.service import record
 
 #: What a list's words do: see the checks that bear these names.
 KINDS = tuple(MATCHERS)
-#: Of those whose entries are domains, which are of no language.
-DOMAIN_KINDS = tuple(kind for kind, matcher in MATCHERS.items() if matcher is Domains)
 #: Entries that a refusal names: whoever sends a hundred thousand wrong ones need not read of each.
 MOST_TOLD = 20
 

@@ -14,8 +14,11 @@ from urllib.parse import urlsplit
 import nh3
 from linkify_it import LinkifyIt
 from markdown_it import MarkdownIt
+from markdown_it.common.normalize_url import normalizeLink
 from markdown_it.rules_block import StateBlock, fence, list_block
 from markdown_it.token import Token
+
+from pollsvc.articles.urls import host_of
 
 #: What a comment may look like. No headings, pictures, tables or HTML: a comment must not pass for a part of the page.
 TAGS = {"p", "br", "em", "strong", "code", "pre", "blockquote", "ul", "ol", "li", "a"}
@@ -30,6 +33,8 @@ _MOST_PAIRING = 200
 # Looking for addresses costs what each of them costs; a text with more is shown without links, which are counted all the same.
 _MOST_ADDRESSES = 50
 _ADDRESS = re.compile(r"https?://[^\s<>]+", re.IGNORECASE)
+#: Signs behind an address that are not looked at for where it ends.
+_MOST_BEHIND = 4
 # What stands deeper than this in quotes and lists markdown-it drops; such a text stays as it was typed.
 _DEEPEST = 20
 _ANOTHER_NUMBER = re.compile(r"(?!0*1[.)])[0-9]{1,9}[.)]")
@@ -44,11 +49,13 @@ class MarkedUp:
     :param html: of :data:`TAGS` alone, with no attributes but those of links.
     :param text: what of it can be read: the letters without the marks, each line by itself.
     :param links: where they lead, in their order; http and https only.
+    :param typed: each as it stands in what was typed, where it does.
     """
 
     html: str
     text: str
     links: Sequence[str]
+    typed: Sequence[str]
 
 
 def _parser(*rules: str, has_links: bool = True) -> MarkdownIt:
@@ -60,6 +67,7 @@ def _parser(*rules: str, has_links: bool = True) -> MarkdownIt:
     parser.block.ruler.at("fence", _fence_of_code, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     # A link that names no host would lead into the paper's own pages, or to whatever stands behind two slashes.
     parser.validateLink = _is_web  # type: ignore[assignment, method-assign]
+    parser.normalizeLink = _led_to  # type: ignore[assignment, method-assign]
     # As it was typed: decoded, `%E2%80%AE` would turn the order of what follows, and hide listed words from the checks.
     parser.normalizeLinkText = str  # type: ignore[assignment, method-assign]
     # Without a scheme `readme.md` and `Nov.it` would be links, and addresses of mail are nobody's to collect.
@@ -86,6 +94,20 @@ def _fence_of_code(state: StateBlock, start_line: int, end_line: int, silent: bo
 
 def _begin_of(state: StateBlock, line: int) -> int:
     return state.bMarks[line] + state.tShift[line]
+
+
+def _led_to(address: str) -> str:
+    """An address with the host that browsers are led to, whatever letters it is written in; what is no address stays as it is."""
+    try:
+        parts = urlsplit(address)
+        host = host_of(address)
+        if host and host != parts.hostname:
+            user, at, place = parts.netloc.rpartition("@")
+            port = place[place.rfind(":") :] if parts.port is not None else ""
+            address = parts._replace(netloc=f"{user}{at}{host}{port}").geturl()
+    except ValueError:
+        pass
+    return normalizeLink(address)
 
 
 def _is_web(address: str) -> bool:
@@ -126,7 +148,18 @@ def mark_up(body: str) -> MarkedUp:
         tokens = parser.parse(body)
     html = _CLEANER.clean(parser.renderer.render(tokens, parser.options, {}))
     links = list(_ADDRESS.findall(body)) if parser is _AS_TYPED else list(_addresses(tokens))
-    return MarkedUp(html.strip(), "".join(_texts(tokens)), links)
+    return MarkedUp(html.strip(), "".join(_texts(tokens)), links, _as_typed(body, links))
+
+
+def _as_typed(body: str, links: Sequence[str]) -> Sequence[str]:
+    if all(link in body for link in links):
+        return links
+    typed: dict[str, str] = {}
+    for found in _ADDRESS.findall(body):
+        # What ends an address is the parser's matter; it is one of the last few signs.
+        for end in range(len(found), max(len(found) - _MOST_BEHIND, 0), -1):
+            typed.setdefault(_led_to(found[:end]), found[:end])
+    return [typed.get(link, link) for link in links]
 
 
 def _texts(tokens: Sequence[Token]) -> Iterator[str]:

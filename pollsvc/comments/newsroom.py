@@ -11,7 +11,7 @@ from typing import Any
 from flask import current_app
 
 from pollsvc.comments import bans, lists, policy_drafts
-from pollsvc.comments.checks.word_lists import EVERYWHERE
+from pollsvc.comments.checks.word_lists import DOMAIN_KINDS, EVERYWHERE
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.lists import ListSize
 from pollsvc.comments.newsroom_schemas import (
@@ -214,7 +214,7 @@ def _place(kind: str, language: str) -> tuple[str, str]:
     # The case of a language is nobody's meaning (BCP 47 §2.1.1).
     if not _LANGUAGE.match(language.lower()):
         raise one_field("language", "Must be a language such as en, or und for every one.")
-    if kind in lists.DOMAIN_KINDS and language.lower() != EVERYWHERE:
+    if kind in DOMAIN_KINDS and language.lower() != EVERYWHERE:
         raise one_field("language", "Domains are of no language: must be und.")
     return kind, language.lower()
 

@@ -54,6 +54,7 @@ def submission(body: str = "Well said.", **changes: object) -> Submission:
         "body": body,
         "name": "Ada",
         "links": mark_up(body).links,
+        "typed": mark_up(body).typed,
         "is_premoderated": False,
         "was_approved": False,
         "is_suspect": False,
@@ -153,24 +154,35 @@ class TestDomains:
     @pytest.mark.parametrize(
         ("address", "entry"),
         [
-            pytest.param("https://spam.example/x", "spam.example", id="banned"),
+            pytest.param("https://spam.example/x", "Spam.example", id="banned"),
+            pytest.param("https://WWW.sPAM.example:8443/x", "Spam.example", id="below it, spelled otherwise"),
+            pytest.param("https://news.example@spam.example/", "Spam.example", id="behind a user name"),
+            pytest.param("https://ｓｐａｍ.example/", "Spam.example", id="full-width"),
             pytest.param(
-                "https://WWW.sPAM.example.:8443/x", "spam.example", id="below it, spelled otherwise"
+                "https://sp\u200bam.example/", "Spam.example", id="with nothing that is seen inside"
             ),
-            pytest.param("https://sp%61m.example/", "spam.example", id="escaped"),
-            pytest.param("https://news.example@spam.example/", "spam.example", id="behind a user name"),
-            pytest.param("https://ｓｐａｍ.example/", "spam.example", id="full-width"),
-            pytest.param("https://bücher.example/", "xn--bcher-kva.example", id="international"),
-            pytest.param("https://xn--bcher-kva.example/", "xn--bcher-kva.example", id="in ASCII"),
+            pytest.param("https://bücher.example/ünï", "bücher.example", id="international"),
+            pytest.param("https://xn--bcher-kva.example/", "bücher.example", id="in ASCII"),
             pytest.param("http://203.0.113.5/", "203.0.113.5", id="an address"),
+            pytest.param("http://3405803781/", "203.0.113.5", id="an address as one number"),
+            pytest.param("http://0xcb.0.0x7105/", "203.0.113.5", id="an address in other digits"),
         ],
     )
-    def test_that_are_banned_are_named(self, address: str, entry: str) -> None:
-        opinion = Links().look(submission(f"See {address}", links=[address], words=self.LISTS))
+    @pytest.mark.parametrize("written", ["See {}", "See {}, and weep", "Read [this]({})"])
+    def test_that_are_banned_are_named(self, address: str, entry: str, written: str) -> None:
+        body = written.format(address)
+
+        opinion = Links().look(submission(body, words=self.LISTS))
 
         assert (opinion.score, opinion.reason) == (1, f"On the list of banned domains: “{entry}”.")
         assert opinion.version == "trusted_domains:3 banned_domains:3"
-        assert opinion.spans == [(4, 4 + len(address))]
+        assert [body[start:end] for start, end in opinion.spans] == [address]
+
+    @pytest.mark.parametrize("address", ["https://sp%61m.example/", "https://spam.example.:8443/x"])
+    def test_that_are_no_addresses_by_themselves_are_found_where_they_are_links(self, address: str) -> None:
+        opinion = Links().look(submission(f"Read [this]({address})", words=self.LISTS))
+
+        assert (opinion.score, opinion.spans) == (1, [(12, 12 + len(address))])
 
     @pytest.mark.parametrize(
         ("address", "score"),
@@ -184,7 +196,9 @@ class TestDomains:
         ],
     )
     def test_of_others_count_unless_they_are_trusted(self, address: str, score: float) -> None:
-        opinion = Links().look(submission(f"See {address}", links=[address], words=self.LISTS))
+        opinion = Links().look(
+            submission(f"See {address}", links=[address], typed=[address], words=self.LISTS)
+        )
 
         assert (opinion.score, opinion.reason) == (score, "Links to other sites: 1." if score else "")
         assert opinion.version == "trusted_domains:3 banned_domains:3"
@@ -194,7 +208,7 @@ class TestDomains:
 
         opinion = Links().look(submission(body, words=self.LISTS))
 
-        assert (opinion.score, opinion.reason) == (1, "On the list of banned domains: “spam.example”.")
+        assert (opinion.score, opinion.reason) == (1, "On the list of banned domains: “Spam.example”.")
         assert [body[start:end] for start, end in opinion.spans] == body.split()[:2]
 
 

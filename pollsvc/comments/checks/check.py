@@ -57,6 +57,7 @@ class Submission:
     :param name: what its writer calls themselves.
     :param shown: what of it can be read: the letters without the marks, where they differ.
     :param links: where its links lead, in their order.
+    :param typed: how each of them stands in the body.
     :param is_premoderated: whether the article's comments are all read before they are shown.
     :param was_approved: whether it changes a text that somebody of the newsroom had approved.
     :param is_suspect: whether a program seems to have filled the form.
@@ -69,6 +70,7 @@ class Submission:
     body: str
     name: str
     links: Sequence[str]
+    typed: Sequence[str]
     is_premoderated: bool
     was_approved: bool
     is_suspect: bool

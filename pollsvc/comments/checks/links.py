@@ -14,20 +14,20 @@ class Links:
     """Links to other sites than the paper's own, and than those of trusted domains: 1 - 1 / (1 + links); 1 for a banned domain."""
 
     name = "links"
-    version = "2"
+    version = "3"
 
     def look(self, submission: Submission) -> Opinion:
         """0 without any, 0.5 with one, 0.67 with two, 0.75 with three…"""
         trusted, banned = (submission.words.get(f"{kind}_domains", ()) for kind in ("trusted", "banned"))
         foreign: list[str] = []
         entries: list[str] = []
-        for address in submission.links:
+        for address, typed in zip(submission.links, submission.typed, strict=True):
             host = host_of(address)
             if found := _listed(banned, host):
                 entries.append(found)
             elif host in submission.own_hosts or _listed(trusted, host):
                 continue
-            foreign.append(address)
+            foreign.append(typed)
         labels = " ".join(f"{each.kind}:{each.version}" for each in (*trusted, *banned))
         if not foreign:
             return Opinion(0, version=labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -16,12 +16,14 @@ from pollsvc.comments.words.matching import WordMatcher
 log = structlog.get_logger("pollsvc")
 
 #: What looks for the entries of a list, by its kind. The checks that bear their names say what a find means.
-MATCHERS: Mapping[str, type[WordMatcher] | type[Domains]] = {
+MATCHERS: Mapping[str, Callable[[Sequence[str], Sequence[str], str], WordMatcher | Domains]] = {
     "banned": WordMatcher,
     "suspect": WordMatcher,
-    "banned_domains": Domains,
-    "trusted_domains": Domains,
+    "banned_domains": lambda domains, exceptions, _: Domains(domains, exceptions),
+    "trusted_domains": lambda domains, exceptions, _: Domains(domains, exceptions),
 }
+#: Those of them that are about where links lead.
+DOMAIN_KINDS = tuple(kind for kind in MATCHERS if kind.endswith("_domains"))
 #: The language of lists that hold everywhere: undetermined (BCP 47).
 EVERYWHERE = "und"
 
@@ -89,7 +91,7 @@ class WordLists:
 def _ready(kind: str, language: str, version: int, words: list[str], exceptions: list[str]) -> ListedWords:
     matcher: WordMatcher | Domains | None = None
     try:
-        matcher = MATCHERS[kind](words, exceptions)
+        matcher = MATCHERS[kind](words, exceptions, language)
     except Exception as error:  # noqa: BLE001 (a comment must not be lost because of a list)
         told = {"kind": kind, "language": language, "version": version}
         log.error("list unusable", **told, error=type(error).__name__)  # noqa: TRY400 (words of a list do not belong in a log)

@@ -38,11 +38,11 @@ def _is_bound(folded: Folded, reading: Reading, inside: int, step: int) -> bool:
     within, without = _raw(folded, reading, inside), _raw(folded, reading, outside)
     if is_punctuating(without) or is_punctuating(within):
         return True
-    if is_sticky(without):
-        return _stops(folded, reading, outside, step, digits=False)
-    if step > 0 and without.isdecimal() and not within.isdecimal():
-        return _stops(folded, reading, outside, step, digits=True)
-    return _part(within, without, step)
+    is_digit = step > 0 and without.isdecimal() and not within.isdecimal()
+    if is_digit or is_sticky(without):
+        return _stops(folded, reading, outside, step, digits=is_digit)
+    # "pa$$word": what stands for a letter goes on like one.
+    return not (is_sticky(within) and without.isalpha()) and _part(within, without, step)
 
 
 def _stops(folded: Folded, reading: Reading, place: int, step: int, *, digits: bool) -> bool:

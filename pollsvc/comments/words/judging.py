@@ -7,7 +7,8 @@ find, and why:
   stands for its plain one in entries of four letters and more, unless an entry of the list holds that letter: then it is one
   of the language's own and makes another word (``schwul``, ``schwül``). In shorter ones it never does (``ano``, ``año``). An
   entry's own marks are never optional.
-- *Runs.* Three letters or more in a row may be one or two that were stretched; two are two, so that ``ass`` is not ``as``.
+- *Runs.* Three letters or more in a row may be one or two that were stretched. Two may be one in longer entries (`may_double`):
+  ``biitch``, but not ``ass`` for ``as``, nor Italian ``penne`` for a word with one ``n``.
 - *Digits and symbols* stand for letters beside at least one true letter, in finds of three and more: numbers, prices and ``5s``
   are themselves. Where all digits are at one end of the find, as in road and model numbers, they may not outnumber the letters.
 - *Punctuation.* ``!`` or ``|`` at an end is punctuation unless another sign in the word is a letter too ("Ana!").
@@ -24,6 +25,9 @@ from pollsvc.comments.words.folding import Folded, fold
 from pollsvc.comments.words.letters import Letter, is_picture
 from pollsvc.comments.words.look_alikes import LOOK_ALIKES, PUNCTUATING
 
+#: Letters of an entry in which one may be doubled.
+_DOUBLED_FROM = 5
+_DOUBLED_FROM_IN_ENGLISH = 4
 #: Mixed runs longer than this are nobody's word (``ililil…``), and would take time in the square of their length.
 _LONGEST_MIXED_RUN = 48
 
@@ -35,8 +39,13 @@ class Way(Enum):
     COMPOSED = "composed"
     LOOKS = "looks"
     CAPITAL_I = "capital i"
+    SMALL_L = "small l"
     DIGIT = "digit"
     SYMBOL = "symbol"
+
+
+#: Letters that are one stroke in most typefaces, by what is written and what is meant.
+_STROKES = {("I", "l"): Way.CAPITAL_I, ("l", "i"): Way.SMALL_L}
 
 
 def way_of(letter: Letter, wanted: Letter) -> Way | None:
@@ -49,8 +58,8 @@ def way_of(letter: Letter, wanted: Letter) -> Way | None:
         return Way.COMPOSED
     if wanted.clean in letter.leet:
         return Way.DIGIT if letter.clean.isdigit() else Way.SYMBOL
-    if letter.raw == "I" and wanted.clean == "l":
-        return Way.CAPITAL_I
+    if (letter.raw, wanted.clean) in _STROKES:
+        return _STROKES[letter.raw, wanted.clean]
     return Way.LOOKS if _looks_like(letter, wanted) else None
 
 
@@ -76,9 +85,32 @@ def letters_of_runs(entry: str) -> tuple[tuple[Letter, ...], ...]:
     return tuple(runs)
 
 
+def longest_word(entry: Sequence[Sequence[Letter]]) -> int:
+    """Return how many letters the longest word of an entry has, given as its runs."""
+    return max(sum(map(len, runs)) for _, runs in groupby(entry, key=bool))
+
+
 def may_stand(size: int, wanted: Sequence[Letter]) -> bool:
-    """Tell whether a run of this size may stand for one of the entry: as long, or stretched. Pictures are stretched by any more."""
-    return size == len(wanted) or (size > len(wanted) and (size >= 3 or is_picture(wanted[0].raw)))
+    """Tell whether a run of this size may stand for one of the entry: as long, or stretched."""
+    return size >= len(wanted)
+
+
+def may_double(sizes: Sequence[int], entry: Sequence[Sequence[Letter]], language: str) -> bool:
+    """Tell whether the runs that are two for one of the entry's may be so: in a long entry, or several in one not quite short.
+
+    Pictures are stretched by any more.
+
+    :param language: of the list. In English a doubled letter makes another word more rarely than elsewhere.
+    """
+    doubled = sum(
+        (size == 2 and len(run) == 1 and not is_picture(run[0].raw))
+        # Of different letters any may be.
+        or (size > len(run) and len({letter.clean for letter in run}) > 1)
+        for size, run in zip(sizes, entry, strict=True)
+    )
+    letters = sum(map(len, entry))
+    least = _DOUBLED_FROM_IN_ENGLISH if language == "en" or doubled > 1 else _DOUBLED_FROM
+    return not doubled or letters >= least
 
 
 def match_run(letters: Sequence[Letter], wanted: Sequence[Letter]) -> list[tuple[Letter, Way]] | None:
@@ -108,6 +140,10 @@ def _shortened(letters: Sequence[Letter]) -> list[Letter]:
     return [letter for _, same in groupby(letters) for letter in list(same)[:8]]
 
 
+def _disguises(path: Sequence[tuple[Letter, Way]]) -> int:
+    return sum(way is not Way.ITSELF for _, way in path)
+
+
 def _match_mixed(
     letters: Sequence[Letter], heads: Sequence[tuple[Letter, int]]
 ) -> list[tuple[Letter, Way]] | None:
@@ -125,8 +161,9 @@ def _match_mixed(
                     break
                 path.append((letters[end], way))
                 size = end + 1 - start
-                if size == length or size >= max(length, 3):
-                    after.setdefault(end + 1, list(path))
+                if size >= length:
+                    # Of two ways to take letters the plainer one: an l is an i only where it must be.
+                    after[end + 1] = min(after.get(end + 1, path), path, key=_disguises)[:]
         reached = after
     return reached.get(len(letters))
 
@@ -189,9 +226,15 @@ def _looks_count(
 
 
 def _capitals_count(pairs: Sequence[tuple[Letter, Way]]) -> bool:
-    """Believe a capital I in place of an l inside a word of small letters only: ``ciaIis``, not ``FAIL`` for "fall"."""
-    if all(way is not Way.CAPITAL_I for _, way in pairs):
+    """Believe a capital I in place of an l inside a word of small letters only: ``ciaIis``, not ``FAIL`` for "fall"; and a small l
+    in place of an i in a word of capitals only: ``VlAGRA``.
+    """
+    strokes = {way for _, way in pairs if way in _STROKES.values()}
+    if not strokes:
         return True
-    return pairs[0][1] is not Way.CAPITAL_I and all(
-        way is Way.CAPITAL_I or not letter.raw.isupper() for letter, way in pairs
+    others = [letter.raw for letter, way in pairs if way not in strokes]
+    if strokes == {Way.SMALL_L}:
+        return all(map(str.isupper, others))
+    return (
+        strokes == {Way.CAPITAL_I} and pairs[0][1] is not Way.CAPITAL_I and not any(map(str.isupper, others))
     )

@@ -16,7 +16,15 @@ import ahocorasick
 
 from pollsvc.comments.words.bounds import ends_word, is_digit_after, starts_word
 from pollsvc.comments.words.folding import Folded, fold, squeeze
-from pollsvc.comments.words.judging import Way, cost_of, letters_of_runs, match_run, may_stand
+from pollsvc.comments.words.judging import (
+    Way,
+    cost_of,
+    letters_of_runs,
+    longest_word,
+    match_run,
+    may_double,
+    may_stand,
+)
 from pollsvc.comments.words.letters import PLAIN, read_letter, script_of
 from pollsvc.comments.words.respelling import Reading
 from pollsvc.comments.words.squeezing import Reader, Squeezed, encoded
@@ -26,7 +34,8 @@ _MOST_ALIKE = 64
 
 #: Words beside a changed one that are read with it, at the least.
 _LEAST_REACH = 1
-#: By an entry, what is written where it may stand, how that is read, and whether a digit follows: its cost, and its letters.
+#: By an entry, what is written where it may stand, how that is read, and whether a digit follows: its cost, and the letters of its
+#: longest word.
 _Judged = dict[tuple[str, str, str, bool], tuple[int | None, int]]
 
 
@@ -51,9 +60,11 @@ class WordMatcher:
         symbol or picture is never found.
     :param exceptions: words and phrases in which a find does not count ("Scunthorpe", "Dick van Dyke"). They are found as they
         are spelled only, in any case: one that is hidden has no reason to be.
+    :param language: of the words, such as ``en``; empty where they are of any.
     """
 
-    def __init__(self, words: Iterable[str], exceptions: Iterable[str] = ()) -> None:
+    def __init__(self, words: Iterable[str], exceptions: Iterable[str] = (), language: str = "") -> None:
+        self._language = language
         self._words = list(dict.fromkeys(words))
         self._entries = self._words + list(dict.fromkeys(exceptions))
         self._own = _composed_in(self._entries)
@@ -95,7 +106,7 @@ class WordMatcher:
             for start, end, cost, number in self._found_in(folded, reading, judged):
                 if number < len(self._words):
                     found[start, end] = min(found.get((start, end), (cost, number)), (cost, number))
-                elif cost == 0:
+                elif cost == 0 and not reading.reading.is_joined:
                     excepted.append((start, end))
         spans = _outside(sorted(found, key=lambda span: (span[0], -span[1])), excepted)
         return [Found(self._words[found[span][1]], *span) for span in _outermost(spans)]
@@ -124,7 +135,11 @@ class WordMatcher:
                 key = (form, written, reading.coarse[start:end], is_digit_after(folded, reading, end))
                 if key not in judged:
                     is_as_given = written.isascii() and written.lower() == form.lower()
-                    judged[key] = (0, len(form)) if is_as_given else self._cost(folded, reading, bounds, form)
+                    judged[key] = (
+                        (0, max(map(len, form.split())))
+                        if is_as_given
+                        else self._cost(folded, reading, bounds, form)
+                    )
                 cost, size = judged[key]
                 if cost is not None and size >= reading.shortest:
                     yield first, behind, cost, self._number_of_form[each]
@@ -132,10 +147,13 @@ class WordMatcher:
     def _cost(
         self, folded: Folded, reading: Reading, bounds: Sequence[int], form: str
     ) -> tuple[int | None, int]:
-        """Return how much an entry is hidden where its coarse reading stands, None where it is another word, and its letters."""
+        """Return how much an entry is hidden where its coarse reading stands, None where it is another word, and the letters of its
+        longest word.
+        """
         entry = letters_of_runs(form)
-        sizes = map(sub, bounds[1:], bounds[:-1])
-        if not all(not run or may_stand(size, run) for size, run in zip(sizes, entry, strict=True)):
+        sizes = list(map(sub, bounds[1:], bounds[:-1]))
+        is_long_enough = all(not run or may_stand(size, run) for size, run in zip(sizes, entry, strict=True))
+        if not is_long_enough or not may_double(sizes, entry, self._language):
             return None, 0  # by far the most common reason, and the cheapest to see
         pairs = []
         for wanted, start, end in zip(entry, bounds[:-1], bounds[1:], strict=True):
@@ -148,7 +166,7 @@ class WordMatcher:
             pairs += matched
         if is_digit_after(folded, reading, bounds[-1]) and any(way is Way.DIGIT for _, way in pairs):
             return None, 0  # "h3ll0": the digit behind is a letter, as the one inside
-        return cost_of(folded, pairs, entry, self._own), len(pairs)
+        return cost_of(folded, pairs, entry, self._own), longest_word(entry)
 
 
 def _composed_in(entries: Iterable[str]) -> frozenset[str]:

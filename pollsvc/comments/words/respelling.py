@@ -5,8 +5,8 @@ phrase is found across them. All of it is linear in the text: every letter is in
 
 Put together is what nobody sets apart in earnest: three letters or more that each stand alone (``c i a l i s``, ``c.i.a.l.i.s``),
 and a word with dots, hyphens and their like inside (``cia.lis``) when nothing else is between the two spaces around it. Words of
-several letters with spaces between them are never joined: "the pen is mine" says what it says. Where one dot alone is between
-them ("my pen.is it"), only an entry of six letters and more is believed.
+several letters with spaces between them are never joined: "the pen is mine" says what it says. Where a dot or a dash is between
+two that may be words ("my pen.is it", "my pen—is it"), only an entry of six letters and more is believed.
 """
 
 import re
@@ -20,18 +20,24 @@ from pollsvc.comments.words.folding import Folded
 #: What parts two excerpts; no entry holds it.
 BREAK = "\n"
 #: What is set inside a word to hide it. No apostrophe ("who're"), comma or slash ("his/her"): those join words in earnest.
-_INSERTED = frozenset(".-_*·•~^=\\‐‑‒–—")
-# A word with such a sign right before or after it is a part of an address.
-_OF_ADDRESSES = frozenset("/:@?&#%=")
+_INSERTED = frozenset(".-_*·•~^=\\‐‑‒–—․…．﹒。∙‧⋅・－﹣＿＊∗～")
+# What also stands between two words in earnest, with no space beside it.
+_PARTING = frozenset(".․．﹒。…–—")
+# A word with such a sign right before it, or right behind, is a part of an address.
+_BEFORE_IN_ADDRESSES = frozenset("/:@?&#%=")
+_BEHIND_IN_ADDRESSES = frozenset("/@=")
 _WIDEST_GAP = 6
 _WORD = re.compile("[^ ]+")
 # Without either there is nothing to put together, which most texts are told by in a fifth of the time that looking takes.
 _TWO_ALONE = re.compile(r" ([^ ])\1* +([^ ])\2*(?![^ ])")
 _SIGN_INSIDE = re.compile(rf"[{re.escape(''.join(sorted(_INSERTED)))}]+\S")
-#: The fewest letters of an entry that is believed where its letters stand alone, signs are between them, or one dot is.
+#: The fewest letters of an entry that is believed where its letters stand alone, where signs are inside it, and where those may
+#: part two words.
 _FEWEST_APART = 3
 _FEWEST_BESIDE_SIGNS = 4
-_FEWEST_BESIDE_A_DOT = 6
+_FEWEST_OF_TWO_WORDS = 6
+#: Coarse letters that may be a vowel.
+_VOWELS = frozenset("aeiouy")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Reading:
     kinds: str
     units: Sequence[int]
     shortest: int = 1
+
+    @property
+    def is_joined(self) -> bool:
+        """Tell whether words in it were put together."""
+        return self.shortest > 1
 
 
 class _Words:
@@ -88,6 +99,22 @@ class _Words:
             if not text[origin[start - 1]].isspace()
         ]
         return [number for number in ending if self.rank(number) == 0]
+
+    def are_two(self, number: int) -> bool:
+        """Tell whether what is around a gap may be two words, of which somebody forgot the space, or set a dash between them."""
+        return _PARTING.issuperset(self.gap(number)) and self._is_one(number) and self._is_one(number + 1)
+
+    def _is_one(self, number: int) -> bool:
+        # In Latin letters, which are all we know, a word has two of them and a vowel.
+        start, end = self.spans[number]
+        letters = self.coarse[start:end]
+        return not self.alone[number] and not (letters.isascii() and _VOWELS.isdisjoint(letters))
+
+    def is_sentence_end(self, number: int) -> bool:
+        """Tell whether a small letter stands before a gap and a capital behind it."""
+        text, origin = self._folded.text, self._folded.origin
+        (_, end), (start, _) = self.spans[number], self.spans[number + 1]
+        return text[origin[end - 1]].islower() and text[origin[start]].isupper()
 
     def rank(self, number: int) -> int:
         """Tell how wide a gap is: 0 without a space in it, 1 with one, 2 with more or a line's end, 3 too wide, 9 at the end."""
@@ -153,7 +180,7 @@ def _joined(words: _Words, reach: int) -> Iterator[Reading]:
         with_article = [row for row in rows if words.coarse[words.spans[row[0]][0]] in "ai"]
         ways.setdefault(tuple(chain.from_iterable(row[1:] for row in with_article)), _FEWEST_APART)
     inserted = list(_inserted(words))
-    for shortest in (_FEWEST_BESIDE_SIGNS, _FEWEST_BESIDE_A_DOT):
+    for shortest in (_FEWEST_BESIDE_SIGNS, _FEWEST_OF_TWO_WORDS):
         ways.setdefault(
             tuple(chain.from_iterable(row for row, least in inserted if least == shortest)), shortest
         )
@@ -186,17 +213,15 @@ def _inserted(words: _Words) -> Iterator[tuple[range, int]]:
     fewest letters of an entry that is believed there.
     """
     for inside in _rows(words.spaceless):
-        around = words.gap(inside[0] - 1)[-1:] + words.gap(inside[-1] + 1)[:1]
-        if not _OF_ADDRESSES.isdisjoint(around) or not all(
-            _INSERTED.issuperset(words.gap(gap)) for gap in inside
-        ):
+        before, behind = words.gap(inside[0] - 1)[-1:], words.gap(inside[-1] + 1)[:1]
+        is_in_address = before in _BEFORE_IN_ADDRESSES or behind in _BEHIND_IN_ADDRESSES
+        if is_in_address or not all(_INSERTED.issuperset(words.gap(gap)) for gap in inside):
             continue
-        is_one_dot = len(inside) == 1 and words.gap(inside[0]) == "."
-        if is_one_dot and not (words.alone[inside[0]] or words.alone[inside[0] + 1]):
-            # A space that was forgotten, as in "my pen.is it", makes a longer entry by a rare chance only.
-            yield inside, _FEWEST_BESIDE_A_DOT
-        else:
+        if len(inside) > 1 or not words.are_two(inside[0]):
             yield inside, _FEWEST_BESIDE_SIGNS
+        elif not words.is_sentence_end(inside[0]):
+            # By a rare chance only do two words make a longer entry, save where a sentence ends: "Terror.Ist das so?"
+            yield inside, _FEWEST_OF_TWO_WORDS
 
 
 def _excerpts(

@@ -4,6 +4,7 @@ import random
 import string
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -57,7 +58,7 @@ def sample_words(count: int, seed: int = 7) -> list[str]:
 
 
 SAMPLE = sample_words(400)
-MATCHER = WordMatcher(SAMPLE)
+MATCHER = WordMatcher(SAMPLE, language="en")
 SPEECH = "It was said that {} would be there, and then they left."
 
 FULL_WIDTH = {char: chr(ord(char) + 0xFEE0) for char in string.ascii_letters}
@@ -123,15 +124,16 @@ def spaced(word: str, chooser: random.Random) -> str:
 
 
 def dotted(word: str, chooser: random.Random) -> str:
-    places = sorted(chooser.sample(range(1, len(word)), 2))
-    sign = chooser.choice(".-_*")
-    return sign.join([word[: places[0]], word[places[0] : places[1]], word[places[1] :]])
+    sign = chooser.choice(".-_*·•․．－＿＊∙‧…—")
+    places = sorted(chooser.sample(range(1, len(word)), chooser.randint(1, 2)))
+    bounds = [0, *places, len(word)]
+    return sign.join(word[start:end] for start, end in pairwise(bounds))
 
 
 def stretched(word: str, chooser: random.Random) -> str:
     chosen = set(chooser.sample(range(len(word)), chooser.randint(1, 3)))
     return "".join(
-        char * chooser.randint(3, 7) if place in chosen else char for place, char in enumerate(word)
+        char * chooser.randint(2, 7) if place in chosen else char for place, char in enumerate(word)
     )
 
 
@@ -235,6 +237,10 @@ RULES = [
     pytest.param(["viagra"], "via gra", [], id="a space inside"),
     pytest.param(["penis"], "my pen.is red", [], id="a full stop without its space"),
     pytest.param(["viagra"], "via.gra, see via.gra! http://via.gra via.gra.com", ["via.gra", "via.gra"], id="one dot inside"),
+    pytest.param(
+        ["penis", "bitch"], "the pen—is mine, pen…is it, pen—is bi.tch bit․ch", ["bi.tch", "bit․ch"], id="two that are no words"
+    ),
+    pytest.param(["viagra"], "via—gra vi．agra vi＿agra via…gra", ["via—gra", "vi．agra", "vi＿agra", "via…gra"], id="other signs"),
     pytest.param(["penis"], "p.enis peni.s", ["p.enis", "peni.s"], id="one dot beside a letter alone"),
     pytest.param(["penis"], "/the-pen-is-red/ http://pen-is.example", [], id="addresses"),
     pytest.param(["whore", "well"], "who're we'll", [], id="apostrophes"),
@@ -243,7 +249,14 @@ RULES = [
     pytest.param(["hot", "bob"], "hoot boob hooot", ["hooot"], id="two letters are two"),
     pytest.param(["mil"], "mill miil mil", ["mil"], id="i and l are different letters"),
     pytest.param(["billing"], "bi11ing biiillling b!||!ng", ["bi11ing", "biiillling", "b!||!ng"], id="i and l in a row"),
+    pytest.param(["terrorist"], "Nur Terror.Ist das so? terror.ist", ["terror.ist"], id="a sentence that ends"),
+    pytest.param(["penis", "my penis"], "hold my pen.is it, my pen.isss red", [], id="six letters of one word"),
+    pytest.param(["viagra"], "Want via.gra? vi-agra: @via.gra #vi-agra", ["via.gra", "vi-agra"], id="signs behind"),
     pytest.param(["fall"], "FAIL faIl Iall", ["faIl"], id="a capital I among small letters is an l"),
+    pytest.param(["viagra", "fail"], "VlAGRA FALL fall Fall viagra", ["VlAGRA", "viagra"], id="a small l among capitals is an i"),
+    pytest.param(["cialis"], "ciallis cciiaalliiss ciaalis", ["ciallis", "cciiaalliiss", "ciaalis"], id="doubled"),
+    pytest.param(["pene", "kusi"], "penne kuusi ppennee", ["ppennee"], id="one letter doubled in a short word is another word"),
+    pytest.param(["ass", "pass", "class"], "a$$ a$$! pa$$word cla$$ic A$$ET a$$-hat", ["a$$", "a$$", "a$$"], id="dollars inside"),
     pytest.param(["ass"], "a$$ a$$! $5 455 a55", ["a$$", "a$$"], id="money and numbers"),
     pytest.param(["shit"], "5h1t sh!t sh!t!!! $h1t", ["5h1t", "sh!t", "sh!t", "$h1t"], id="leet"),
     pytest.param(["cla"], "cla$$ic", [], id="a symbol inside a word ends none"),
@@ -320,6 +333,10 @@ class TestExceptions:
 
     def test_a_find_that_is_longer_than_the_exception_counts(self) -> None:
         assert words_of(WordMatcher(["dick van"], ["Dick"]), "Dick van Dyke") == ["dick van"]
+
+    @pytest.mark.parametrize("text", ["You dick.ens knew", "dick-ens", "d i c k e n s, dick"])
+    def test_an_exception_that_was_set_apart_is_none(self, text: str) -> None:
+        assert words_of(WordMatcher(["dick"], ["dickens"]), text) == ["dick"]
 
     def test_a_stretched_exception_is_none(self) -> None:
         assert words_of(WordMatcher(["ass"], ["as"]), "asss") == ["ass"]
