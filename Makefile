@@ -1,7 +1,7 @@
 # pollsvc: `make help` lists the targets. Each one sets up what it needs in .venv; Python 3.11 or later is all that must be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench faults clean
+.PHONY: help run test suite check lint bench faults clean
 .DELETE_ON_ERROR:
 
 PORT ?= 8000
@@ -22,7 +22,11 @@ run: .venv/installed-run ## serve the demo article at http://127.0.0.1:8000/ (PO
 	@$(BIN)/pollsvc demo
 	@exec $(BIN)/pollsvc serve --port $(PORT)
 
-test: lint ## run every check and every test, on both databases and in a browser where there is one
+test: .venv/installed-test ## run every check and every test, on both databases and in a browser where there is one
+	@$(MAKE) --no-print-directory --jobs 2 lint suite
+
+# Beside `lint`, of which the longest part keeps one processor busy for a minute.
+suite: .venv/installed-test
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet
