@@ -78,6 +78,7 @@ class Change:
 
     :param action: what is done, as the log names it.
     :param actor: who does it: ``policy:3``, ``token:0198…``, ``writer``, ``erasure`` or ``retention``.
+    :param reason_code: why. It stays in the log; the comment, whose writer sees it, has the one of what turns it down.
     :param shown: what is shown from now on, where it becomes published.
     :param values: other columns that change with it.
     """
@@ -134,9 +135,9 @@ def change_status(session: Session, seen: Standing, change: Change, now: datetim
 
     :raises StaleVersion: if somebody changed it meanwhile; ``current`` tells to what, and who.
     """
-    values = dict(change.values or {})
+    values = {"reason_code": None, **(change.values or {})}
     if is_turned_down(change.after, change.actor):
-        values["turned_down_at"] = now
+        values |= {"reason_code": change.reason_code, "turned_down_at": now}
     is_shown = change.after == Status.PUBLISHED
     if not is_shown:
         values |= {"shown_name": None, "shown_text": None, "shown_html": None, "is_featured": False}
@@ -154,7 +155,6 @@ def change_status(session: Session, seen: Standing, change: Change, now: datetim
             version=Comment.version + 1,
             decided_by=change.actor,
             decided_at=now,
-            reason_code=change.reason_code,
             claimed_by=None,
             claimed_until=None,
             **values,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.comments.markup import mark_up
-from pollsvc.comments.models import Comment, CommentRevision, Status
+from pollsvc.comments.models import Comment, CommentChange, CommentRevision, Status
 from pollsvc.comments.status import (
     Change,
     CommentRemoved,
@@ -21,7 +21,7 @@ from pollsvc.comments.status import (
     stale,
     standing_of,
 )
-from pollsvc.errors import Conflict, one_field
+from pollsvc.errors import Conflict
 from pollsvc.staff.service import record
 
 #: Where each action leads, and what the audit log calls it.
@@ -55,38 +55,32 @@ def decide(
     actor: str,
     now: datetime,
 ) -> Standing:
-    """Decide about a comment. What is so already changes nothing, unless there is a note to keep.
+    """Decide about a comment. What is so already changes nothing, unless there is a note or another reason to keep.
 
     :param action: one of :data:`ACTIONS`.
     :param version: of the comment as the caller saw it.
+    :param reason_code: kept with the decision; the comment's writer is told that of what turns it down.
     :param note: for the newsroom only.
     :raises CommentNotFound: if there is none with this id.
     :raises CommentRemoved: if it was removed: by its writer, by the newsroom, or because its writer was forgotten.
     :raises StaleVersion: if it changed since; ``current`` tells to what, and who changed it.
     :raises CommentUnreadable: if it is to be published, and no key opens it.
     :raises NotPublished: if it is to be featured and readers do not see it.
-    :raises Invalid: if a reason is given for what turns nothing down.
     """
-    if reason_code is not None and action not in _REASONED:
-        raise one_field("reason_code", "Only what turns a comment down has a reason: reject, spam, remove.")
     seen = standing_of(session, comment_id)
     # First: whoever lost to a removal is told who won, too.
     if seen.version != version:
         raise stale(session, comment_id)
     if seen.status == Status.REMOVED:
         raise CommentRemoved
-    if action in ("feature", "unfeature"):
-        if seen.status != Status.PUBLISHED:
-            raise NotPublished
-        if seen.is_featured == (action == "feature"):
-            return seen
+    is_featuring = action in ("feature", "unfeature")
+    if is_featuring and seen.status != Status.PUBLISHED:
+        raise NotPublished
     after, audited = ACTIONS[action]
     reason_code = reason_code or _REASONED.get(action)
     if note is None and _is_so(session, seen, action, reason_code):
         return seen
-    values = (
-        {"is_featured": action == "feature"} if action in ("feature", "unfeature") else {"open_reports": 0}
-    )
+    values = {"is_featured": action == "feature"} if is_featuring else {"open_reports": 0}
     change = Change(
         action=action,
         after=after,
@@ -113,15 +107,19 @@ def decide(
 
 
 def _is_so(session: Session, seen: Standing, action: str, reason_code: str | None) -> bool:
-    """Whether the comment stands where the action leads already, with nothing left open."""
-    if action in ("feature", "unfeature") or ACTIONS[action][0] != seen.status:
-        return False
+    """Whether the comment stands where the action leads already, with nothing left open and for no other reason."""
     row = session.execute(
-        select(Comment.open_reports, Comment.reason_code, Comment.decided_by).where(Comment.id == seen.id)
+        select(Comment.open_reports, Comment.decided_by, CommentChange.reason_code)
+        .join(CommentChange, CommentChange.comment_id == Comment.id)
+        .where(Comment.id == seen.id, CommentChange.version == seen.version)
     ).one()
+    if reason_code not in (None, row.reason_code):
+        return False
+    if action in ("feature", "unfeature"):
+        return seen.is_featured == (action == "feature")
     # That a machine came to the same end is no decision of the newsroom's.
     is_decided: bool = row.decided_by.startswith("token:")
-    return is_decided and row.open_reports == 0 and row.reason_code == reason_code
+    return ACTIONS[action][0] == seen.status and is_decided and row.open_reports == 0
 
 
 def _shown(session: Session, seen: Standing) -> Shown:

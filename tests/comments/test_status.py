@@ -48,7 +48,10 @@ class TestChangeStatus:
 
         stored, change = comment_of(session, made.id), changes_of(session, made.id)[-1]
         assert (stored.shown_name, stored.shown_text, stored.shown_html) == (None, None, None)
-        assert (stored.is_featured, stored.reason_code, stored.decided_at) == (False, "spam", LATER)
+        # Its writer is told of a reason only where it is turned down.
+        told = "spam" if after in (Status.REJECTED, Status.SPAM) else None
+        assert (stored.is_featured, stored.reason_code, stored.decided_at) == (False, told, LATER)
+        assert change.reason_code == "spam"
         assert (found.status, found.version, found.decided_by) == (after, seen.version + 1, "policy:7")
         assert (change.action, change.before, change.after) == ("judge", "published", after)
         assert (change.version, change.actor, change.occurred_at) == (found.version, "policy:7", LATER)

@@ -15,7 +15,6 @@ from pollsvc.comments.status import (
     CommentNotFound,
     CommentRemoved,
     CommentUnreadable,
-    Standing,
     change_status,
 )
 from pollsvc.errors import StaleVersion
@@ -26,7 +25,6 @@ from tests.comments.evidence import (
     changes_of,
     comment_of,
     counted,
-    field_refused,
     held_rows,
     told_of,
 )
@@ -144,16 +142,20 @@ class TestDecide:
                 now=THEN,
             )
 
-    @pytest.mark.parametrize("action", ["approve", "feature", "unfeature"])
-    def test_reason_is_for_what_turns_down(
-        self, session: Session, keys: Keys, site: Site, action: str
+    def test_each_keeps_its_reason_and_the_comment_that_of_what_turns_it_down(
+        self, session: Session, keys: Keys, site: Site
     ) -> None:
-        made = make_comment(session, keys=keys)
+        standing = make_comment(session, keys=keys)
+        kept = []
 
-        def decided() -> Standing:
-            return decide_comment(session, made, action, reason_code="abuse")
+        for action in ("approve", "feature", "unfeature", "reject", "approve", "remove"):
+            standing = decide_comment(session, standing, action, reason_code="wrong_fact")
+            kept.append(comment_of(session, standing.id).reason_code)
 
-        assert field_refused(decided) == "reason_code"
+        assert kept == [None, None, None, "wrong_fact", None, "wrong_fact"]
+        assert [each.reason_code for each in changes_of(session, standing.id)[1:]] == ["wrong_fact"] * 6
+        details = [each.detail for each in audited(session, standing.id)]
+        assert [each and each["reason_code"] for each in details] == ["wrong_fact"] * 6
 
     def test_it_settles_reports(self, session: Session, keys: Keys, site: Site) -> None:
         for number, action in enumerate(["approve", "reject", "feature"]):
@@ -176,6 +178,8 @@ class TestWhatIsSoAlready:
             ({"action": "reject"}, {"action": "reject"}),
             ({"action": "reject", "reason_code": "abuse"}, {"action": "reject", "reason_code": "abuse"}),
             ({"action": "spam"}, {"action": "spam"}),
+            ({"action": "approve", "reason_code": "other"}, {"action": "approve", "reason_code": "other"}),
+            ({"action": "approve", "reason_code": "other"}, {"action": "approve"}),
             ({"action": "approve"}, {"action": "unfeature"}),
         ],
         ids=str,
@@ -195,9 +199,11 @@ class TestWhatIsSoAlready:
         ("first", "again"),
         [
             ({"action": "reject"}, {"action": "reject", "reason_code": "abuse"}),
+            ({"action": "approve"}, {"action": "approve", "reason_code": "other"}),
             ({"action": "approve"}, {"action": "approve", "note": "seen twice"}),
+            ({"action": "approve"}, {"action": "unfeature", "note": "not this one"}),
         ],
-        ids=["for another reason", "with a note"],
+        ids=["for another reason", "with a reason", "with a note", "with a note on what bears no label"],
     )
     def test_with_something_new_is_kept(
         self, session: Session, keys: Keys, site: Site, first: dict[str, Any], again: dict[str, Any]
