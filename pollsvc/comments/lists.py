@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from pollsvc.comments.checks.word_lists import DOMAIN_KINDS, MATCHERS
@@ -56,7 +56,7 @@ _SIZES = select(
     func.json_array_length(WordList.exceptions).label("exceptions"),
     WordList.updated_at,
     WordList.updated_by,
-).where(func.json_array_length(WordList.words) > 0)
+).where(cast(WordList.words, Text) != "null")
 
 
 def read_sizes(session: Session) -> Sequence[ListSize]:
@@ -71,7 +71,7 @@ def size_of(words: WordList) -> ListSize:
         words.kind,
         words.language,
         words.version,
-        len(words.words),
+        len(words.words or ()),
         len(words.exceptions),
         words.updated_at,
         words.updated_by,
@@ -84,7 +84,7 @@ def get_list(session: Session, kind: str, language: str) -> WordList:
     :raises ListNotFound: if there is none, or it was deleted.
     """
     found = session.get(WordList, (kind, language))
-    if found is None or not found.words:
+    if found is None or found.words is None:
         raise ListNotFound
     return found
 
@@ -133,7 +133,7 @@ def replace_list(
 ) -> WordList:
     """Let a list say this from now on, whether there was one or not. What it says already changes nothing.
 
-    :param words: at least one, normalised, each once.
+    :param words: normalised, each once; without any the list finds nothing.
     :param version: of the list as the caller saw it, 0 where there was none; None: whatever it says by now.
     :raises StaleVersion: if it changed since; ``current`` tells its version.
     """
@@ -141,16 +141,22 @@ def replace_list(
     if found is None:
         # Two may make it at this moment: the key decides, and the other one finds it.
         row = insert_into(session, WordList).values(
-            kind=kind, language=language, version=1, words=[], exceptions=[], updated_at=now, updated_by=actor
+            kind=kind,
+            language=language,
+            version=1,
+            words=None,
+            exceptions=[],
+            updated_at=now,
+            updated_by=actor,
         )
         is_made = session.scalar(row.on_conflict_do_nothing().returning(WordList.version)) is not None
         found = _read_locked(session, kind, language)
     else:
         is_made = False
     _compare(found, version)
-    if found.words == list(words) and found.exceptions == list(exceptions):
+    if not is_made and found.words == list(words) and found.exceptions == list(exceptions):
         return found
-    before, gone = size_of(found), set(found.words)
+    before, gone = size_of(found), set(found.words or ())
     found.version += 0 if is_made else 1
     found.words, found.exceptions = list(words), list(exceptions)
     found.updated_at, found.updated_by = now, actor
@@ -168,20 +174,20 @@ def replace_list(
 def delete_list(
     session: Session, kind: str, language: str, *, version: int | None, actor: str, now: datetime
 ) -> WordList:
-    """Empty a list. Its row stays for the number: a list of this name that comes later goes on counting.
+    """Take a list away. Its row stays for the number: a list of this name that comes later goes on counting.
 
     :param version: of the list as the caller saw it; None: whatever it says by now.
     :raises ListNotFound: if there is none.
     :raises StaleVersion: if it changed since; ``current`` tells its version.
     """
     found = _locked(session, kind, language)
-    if found is None or not found.words:
+    if found is None or found.words is None:
         raise ListNotFound
     _compare(found, version)
     before = size_of(found)
     # Processes keep what they built by its version, which must therefore never stand for something else.
     found.version += 1
-    found.words, found.exceptions = [], []
+    found.words, found.exceptions = None, []
     found.updated_at, found.updated_by = now, actor
     detail = {
         "version": found.version,
@@ -193,7 +199,7 @@ def delete_list(
 
 
 def _compare(found: WordList, version: int | None) -> None:
-    stands = found.version if found.words else 0
+    stands = 0 if found.words is None else found.version
     if version is not None and version != stands:
         raise StaleVersion(extra={"current": {"version": stands}})
 

@@ -27,9 +27,9 @@ _VERSION = {
 class Entries(ma.fields.List[Any]):
     """Words and phrases, each once, in the order given; the first few that break a rule are named."""
 
-    def __init__(self, *, least: int, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         self._entry = Text(LONGEST_ENTRY)
-        super().__init__(self._entry, validate=ma.validate.Length(least, MOST_ENTRIES), **kwargs)
+        super().__init__(self._entry, validate=ma.validate.Length(max=MOST_ENTRIES), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
@@ -68,14 +68,12 @@ class NewWordListSchema(ma.Schema):
     """What a list is to say."""
 
     words = Entries(
-        least=1,
         required=True,
         metadata={
             "description": "Words and phrases, literally: no sign in them is a pattern. Of the lists of domains, domains."
         },
     )
     exceptions = Entries(
-        least=0,
         load_default=list,
         metadata={"description": "Words and phrases, or domains, in which a find does not count."},
     )

@@ -36,7 +36,8 @@ class WordList(Model):
     kind: Mapped[str]
     language: Mapped[str]
     version: Mapped[int]
-    words: Mapped[list[str]]
+    #: The JSON null of a list that was deleted: an empty one stands, and finds nothing.
+    words: Mapped[list[str] | None] = mapped_column(nullable=False)
     #: Words and phrases in which a find does not count.
     exceptions: Mapped[list[str]]
     updated_at: Mapped[datetime]

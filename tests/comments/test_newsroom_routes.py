@@ -92,6 +92,31 @@ class TestLists:
         assert "links" in because(moderator, held)
         assert "links" not in because(moderator, let)
 
+    def test_emptied_lists_stand_and_look_at_nothing(
+        self, moderator: FlaskClient, say: Callable[..., TestResponse]
+    ) -> None:
+        places = ["banned/en", "suspect/und", "banned_domains/und", "trusted_domains/und"]
+        for path in places:
+            moderator.put(f"{LISTS}/{path}", json={"words": ["spam.example"]})
+
+        emptied = [
+            moderator.put(f"{LISTS}/{path}", json={"words": [], "exceptions": [], "version": 1})
+            for path in places
+        ]
+        said = say("See spam.example, https://spam.example/a and https://spam.example/b")
+
+        assert [(each.status_code, each.get_json()["version"]) for each in emptied] == [(200, 2)] * 4
+        shown = moderator.get(f"{LISTS}/banned_domains/und").get_json()
+        assert (shown["words"], shown["exceptions"], shown["version"]) == ([], [], 2)
+        assert [each["words"] for each in moderator.get(LISTS).get_json()["items"]] == [0] * 4
+        verdicts = moderator.get(f"/v1/moderation/comments/{said.get_json()['id']}").get_json()["revisions"][
+            0
+        ]
+        scores = {each["name"]: (each["state"], each["score"]) for each in verdicts["verdicts"]}
+        # Two links to somebody else's site, neither banned nor trusted.
+        assert scores["links"] == ("done", pytest.approx(2 / 3, abs=0.01))
+        assert scores["banned_words"] == scores["suspect_words"] == ("done", 0)
+
     def test_65000_words_are_one_call(self, moderator: FlaskClient) -> None:
         words = [f"wörd{number}" if number % 2 else f"word{number}" for number in range(65_000)]
 
@@ -102,7 +127,6 @@ class TestLists:
         [
             ("banned/en", {"words": ["fine", " "]}, 422, "words.1"),
             ("banned/en", {"words": ["x"], "exceptions": ["y", ""]}, 422, "exceptions.1"),
-            ("banned/en", {"words": []}, 422, "words"),
             ("banned/en", {}, 422, "words"),
             ("banned/en", {"words": ["x"], "note": "y"}, 422, "note"),
             ("banned/en-GB", {"words": ["x"]}, 422, "language"),

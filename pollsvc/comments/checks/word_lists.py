@@ -88,10 +88,12 @@ class WordLists:
                     self._known[row.kind, row.language] = _ready(*row)
 
 
-def _ready(kind: str, language: str, version: int, words: list[str], exceptions: list[str]) -> ListedWords:
+def _ready(
+    kind: str, language: str, version: int, words: list[str] | None, exceptions: list[str]
+) -> ListedWords:
     matcher: WordMatcher | Domains | None = None
     try:
-        matcher = MATCHERS[kind](words, exceptions, language)
+        matcher = MATCHERS[kind](words or [], exceptions, language)
     except Exception as error:  # noqa: BLE001 (a comment must not be lost because of a list)
         told = {"kind": kind, "language": language, "version": version}
         log.error("list unusable", **told, error=type(error).__name__)  # noqa: TRY400 (words of a list do not belong in a log)
