@@ -61,12 +61,14 @@ def judge_edit(
     writer: Writer,
     body: str,
     version: int,
+    is_suspect: bool = False,
     rules: Rules,
     now: datetime,
 ) -> JudgedEdit:
     """Look at an edit with every check, as at a new comment. Reads only.
 
     :param version: of the comment as its writer saw it.
+    :param is_suspect: whether the form rang that the edit came by; that of the comment itself is heeded in any case.
     :raises CommentNotFound: if there is none with this id of this writer's.
     :raises StaleVersion: if it changed since; ``current`` tells to what.
     :raises CommentRemoved, NotEditable, EditWindowOver: if it cannot be edited (any more).
@@ -100,7 +102,7 @@ def judge_edit(
         hosts=hosts_of([row.origin for row in article.site.origins]),
         words=judge_.lists.of_language(connection, in_force.lists, article.site.locale),
         is_premoderated=mode == "premoderated",
-        is_suspect=_was_suspect(session, comment_id),
+        is_suspect=is_suspect or _was_suspect(session, comment_id),
         was_approved=_was_approved(session, comment_id),
     )
     facts = find_facts(connection, [asked], now, comment_id)[0]

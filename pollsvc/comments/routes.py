@@ -143,7 +143,7 @@ def edit_comment(
     body: dict[str, Any], header: dict[str, Any], comment_id: uuid.UUID
 ) -> tuple[dict[str, Any], int]:
     """Change one's own comment. It is looked at like a new one, and an approval was of the words before."""
-    standing = edit(_writer(_site_of(comment_id), header), comment_id, **body)
+    standing = edit(_writer(_site_of(comment_id), header), comment_id, body)
     return received(standing), 200 if standing.status == Status.PUBLISHED else 202
 
 
@@ -182,10 +182,19 @@ def submit(new: NewComment) -> tuple[Standing, bool]:
     return standing, is_new
 
 
-def edit(writer: Writer, comment_id: uuid.UUID, body: str, version: int) -> Standing:
+def edit(writer: Writer, comment_id: uuid.UUID, form: dict[str, Any]) -> Standing:
     """Look at an edit and write it, likewise; as :mod:`pollsvc.comments.editing`."""
     judged = editing.judge_edit(
-        db.session, judge(), comment_id, writer=writer, body=body, version=version, rules=rules(), now=now()
+        db.session,
+        judge(),
+        comment_id,
+        writer=writer,
+        body=form["body"],
+        version=form["version"],
+        # An edit without either signal is as suspect as the comment was, and no more.
+        is_suspect=bool(form["website"] or form["form_token"]) and is_suspect(form, keys(), now()),
+        rules=rules(),
+        now=now(),
     )
     db.session.commit()
     standing = editing.edit_comment(db.writing, judged, now())

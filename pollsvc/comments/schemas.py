@@ -53,14 +53,14 @@ class NewCommentSchema(FormSignalsSchema):
             raise ma.ValidationError(missing)
 
 
-class EditCommentSchema(ma.Schema):
+class EditCommentSchema(FormSignalsSchema):
     """What a comment is to say instead."""
 
     body = _body()
     version = Whole(1, 2**31 - 1, required=True)
 
 
-class NewReportSchema(ma.Schema):
+class NewReportSchema(FormSignalsSchema):
     """What is wrong with a comment."""
 
     reason = ma.fields.String(required=True, validate=ma.validate.OneOf(REPORT_REASONS))

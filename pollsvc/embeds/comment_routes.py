@@ -44,7 +44,7 @@ class CommentFormSchema(NewCommentSchema):
         exclude = ("account_token",)
 
 
-class EditFormSchema(EditCommentSchema, FormSignalsSchema):
+class EditFormSchema(EditCommentSchema):
     """What a comment is to say instead."""
 
     # A form sends letters.
@@ -52,7 +52,7 @@ class EditFormSchema(EditCommentSchema, FormSignalsSchema):
     voter_token = VoterTokenField()
 
 
-class ReportFormSchema(NewReportSchema, FormSignalsSchema):
+class ReportFormSchema(NewReportSchema):
     """What is wrong with a comment."""
 
     @ma.pre_load
@@ -125,7 +125,7 @@ def save_edit(form: PlainForm, comment_id: uuid.UUID) -> Response:
     if form.errors or not is_known:
         return _edit_page(page, mine, form, is_foreign=not is_known)
     try:
-        standing = edit(page.writer, comment_id, form.values["body"], form.values["version"])
+        standing = edit(page.writer, comment_id, form.values)
     except Invalid as refusal:
         _undo()
         return _edit_page(page, mine, form.refused(**refusal.fields))

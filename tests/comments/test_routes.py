@@ -9,10 +9,12 @@ import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pollsvc.articles.models import Site
+from pollsvc.comments.models import CommentVerdict
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.schemas import LONGEST_BODY, LONGEST_NAME
 from pollsvc.comments.status import standing_of
@@ -421,6 +423,54 @@ class TestOwn:
         assert gone.get_json() == again.get_json() == {"id": item["id"], "status": "removed", "version": 3}
         assert counted(session) == {"removed": 1}
 
+    @pytest.mark.parametrize(
+        ("signals", "score"),
+        [
+            ({}, 0),
+            ({"website": "", "form_token": None}, 0),
+            ({"website": "https://spam.example"}, 1),
+            ({"form_token": "forged"}, 1),
+            ({"form_token": 0}, 1),
+            ({"form_token": 60}, 0),
+            ({"form_token": 60, "website": "x"}, 1),
+        ],
+        ids=str,
+    )
+    def test_edit_is_marked_by_the_signals_of_its_form(
+        self,
+        client: FlaskClient,
+        session: Session,
+        keys: Keys,
+        form: dict[str, Any],
+        signals: dict[str, Any],
+        *,
+        score: float,
+    ) -> None:
+        for word in ("First.", "Second."):
+            make_comment(session, keys=keys, body=word, is_approved=True)
+        session.commit()
+        sent = client.post("/v1/comments", json=form).get_json()
+        age = signals.get("form_token")
+        if isinstance(age, int):
+            signals = signals | {
+                "form_token": issue_form_token(keys, datetime.now(UTC) - timedelta(seconds=age))
+            }
+
+        edited = client.patch(
+            f"/v1/comments/{sent['id']}",
+            json={"body": "Better said.", "version": 1, **signals},
+            headers={"X-Voter-Token": form["voter_token"]},
+        )
+
+        assert (sent["status"], edited.get_json()["version"]) == ("published", 2)
+        assert (edited.status_code, edited.get_json()["status"]) == (
+            (202, "held") if score else (200, "published")
+        )
+        verdicts = select(CommentVerdict.score).where(
+            CommentVerdict.comment_id == uuid.UUID(sent["id"]), CommentVerdict.name == "form"
+        )
+        assert session.scalars(verdicts.order_by(CommentVerdict.revision)).all() == [0, score]
+
     def test_refusals(self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]) -> None:
         mine, other = (
             {"X-Voter-Token": form["voter_token"]},
@@ -440,6 +490,7 @@ class TestOwn:
             (client.patch(path, json=edit | {"version": 7}, headers=mine), (409, "stale_version", [])),
             (client.patch(path, json=edit | {"body": "*"}, headers=mine), (422, "invalid", ["body"])),
             (client.patch(path, json=edit | {"version": True}, headers=mine), (422, "invalid", ["version"])),
+            (client.patch(path, json=edit | {"website": 7}, headers=mine), (422, "invalid", ["website"])),
             (client.patch(f"/v1/comments/{old.id}", json=edit, headers=mine), (409, "edit_window_over", [])),
             (client.get("/v1/comments/mine"), (401, "voter_token_missing", [])),
             (client.get("/v1/comments/mine?cursor=x", headers=mine), (422, "invalid", ["cursor"])),
@@ -470,6 +521,21 @@ class TestReport:
         assert comment_of(session, made.id).open_reports == 1
         assert counted(session) == {"published": 1}
 
+    @pytest.mark.parametrize(
+        "signals", [{"website": "x"}, {"form_token": ""}, {"form_token": "forged"}], ids=str
+    )
+    def test_signals_of_a_form_refuse_nothing(
+        self, client: FlaskClient, session: Session, keys: Keys, token: str, signals: dict[str, str]
+    ) -> None:
+        made = make_comment(session, keys=keys, number=2, is_approved=True)
+        session.commit()
+        report = {"reason": "abuse", "voter_token": token, "website": "", **signals}
+
+        answer = client.post(f"/v1/comments/{made.id}/reports", json=report)
+
+        assert (answer.status_code, list(answer.get_json())) == (202, ["message"])
+        assert comment_of(session, made.id).open_reports == 1
+
     def test_refusals(self, client: FlaskClient, session: Session, keys: Keys, token: str) -> None:
         shown = make_comment(session, keys=keys, number=2, is_approved=True)
         held = make_comment(session, keys=keys, number=3)
@@ -484,5 +550,6 @@ class TestReport:
         assert send(shown.id, reason="dislike") == (422, "invalid", ["reason"])
         assert send(shown.id, note="a\u202eb") == (422, "invalid", ["note"])
         assert send(shown.id, note="x" * 1_001) == (422, "invalid", ["note"])
+        assert send(shown.id, form_token=7) == (422, "invalid", ["form_token"])
         assert send(shown.id, voter_token="x")[:2] == (401, "voter_token_invalid")
         assert comment_of(session, shown.id).open_reports == 0

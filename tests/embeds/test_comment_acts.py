@@ -1,11 +1,15 @@
 """What is done to one comment by plain forms: changed, taken back, reported."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pollsvc.comments.models import CommentReport
+from pollsvc.comments.models import CommentReport, CommentVerdict
+from pollsvc.keys import Keys
+from pollsvc.web.forms import issue_form_token
 from tests.embeds.discussions import PAGE, Newsroom, comments, follow, press, send, show
 from tests.embeds.pages import faults_of, form_of
 from tests.embeds.visits import OURS
@@ -118,6 +122,18 @@ class TestEdit:
         assert "It has two." in page
         (comment,) = comments(session)
         assert (comment.status, comment.revision) == ("held", 2)
+
+    def test_by_a_program_is_marked(
+        self, client: FlaskClient, session: Session, desk: Newsroom, keys: Keys
+    ) -> None:
+        send(client, form_token=issue_form_token(keys, datetime.now(UTC) - timedelta(minutes=1)))
+        form = form_of(client.get(f"{PAGE}/{comments(session)[0].id}/edit").text)
+
+        client.post(form.action, data=form.filled(body="It has two.", website="x"), headers={"Origin": OURS})
+
+        session.rollback()
+        rung = select(CommentVerdict.revision).where(CommentVerdict.name == "form", CommentVerdict.score > 0)
+        assert session.scalars(rung).all() == [2]
 
     @pytest.mark.parametrize(
         ("body", "sentence"), [("", "Write something first."), ("```\n```", "nothing of it would be seen")]
