@@ -19,8 +19,9 @@ from pollsvc.keys import Keys
 from tests.factories import THEN
 
 Rows = dict[type[Model], list[dict[str, object]]]
-#: Of so many comments one waits, and one is reported.
+#: Of so many comments one waits, one is reported, and one was turned down in each way.
 RARE = 500
+_UNSHOWN = {1: "held", 5: "rejected", 7: "spam"}
 
 
 def comment_rows(
@@ -30,7 +31,7 @@ def comment_rows(
     numbers = range(rows)
     ids = [comment, held, *(uuid7() for _ in range(rows - 2))]
     sealed = keys.cipher.encrypt(b"what a reader wrote")
-    statuses = ["held" if number % RARE == 1 else "published" for number in numbers]
+    statuses = [_UNSHOWN.get(number % RARE, "published") for number in numbers]
     # Every other one there answers the first one, all others stand by themselves.
     is_reply = [number > 1 and number % 50 == 0 for number in numbers]
     article = [articles[0] if number % 25 == 0 else articles[number] for number in numbers]
@@ -54,7 +55,8 @@ def comment_rows(
                 "decided_by": "policy:0",
                 "is_featured": False,
                 **dict.fromkeys(
-                    ("shown_name", "shown_text", "shown_html"), None if statuses[number] == "held" else "Yes."
+                    ("shown_name", "shown_text", "shown_html"),
+                    "Yes." if statuses[number] == "published" else None,
                 ),
                 "replies": rows // 50 if number == 0 else 0,
                 "open_reports": int(number % RARE == 3),
@@ -72,7 +74,7 @@ def comment_rows(
                 "text_hash": number.to_bytes(32),
                 **{f"band_{band}": number for band in range(4)},
                 "policy_version": 0,
-                "outcome": "hold" if statuses[number] == "held" else "publish",
+                "outcome": {"published": "publish", "rejected": "reject"}.get(statuses[number], "hold"),
                 "because": [],
                 "created_at": THEN,
             }

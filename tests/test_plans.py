@@ -137,6 +137,31 @@ CALLS = {
     "queue of what is reported": Call(
         "GET", "/v1/moderation/queue?state=reported", walked="comment", by=("ix_comment_reported",)
     ),
+    "queue of what was rejected": Call(
+        "GET", "/v1/moderation/queue?state=rejected&limit=2", by=("ix_comment_status_id",), page=2
+    ),
+    "queue of what was rejected, newest first": Call(
+        "GET",
+        "/v1/moderation/queue?state=rejected&order=newest&limit=2",
+        by=("ix_comment_status_id",),
+        page=2,
+    ),
+    "queue of spam": Call(
+        "GET", "/v1/moderation/queue?state=spam&limit=2", by=("ix_comment_status_id",), page=2
+    ),
+    "queue of spam, newest first": Call(
+        "GET", "/v1/moderation/queue?state=spam&order=newest&limit=2", by=("ix_comment_status_id",), page=2
+    ),
+    "queue of what was rejected on an article": Call(
+        "GET",
+        f"/v1/moderation/queue?state=rejected&article_url={HOT_ARTICLE}",
+        by=("ix_comment_article_id_status_id", "ix_comment_status_id"),
+    ),
+    "queue of spam on an article, newest first": Call(
+        "GET",
+        f"/v1/moderation/queue?state=spam&order=newest&article_url={HOT_ARTICLE}",
+        by=("ix_comment_article_id_status_id", "ix_comment_status_id"),
+    ),
     "a claim": Call("POST", "/v1/moderation/claims", 201, {"limit": 1}),
     "everything about a comment": Call("GET", "/v1/moderation/comments/{comment}"),
     "a comment decided": Call(

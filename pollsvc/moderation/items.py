@@ -1,4 +1,4 @@
-"""What waits at the desk, and who has it in hand."""
+"""What lies at the desk: what waits, who has it in hand, and what was turned down and may still be published."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Article
 from pollsvc.comments.models import REPORTED, Comment, CommentRevision, Status
 
+#: What the queue lists: what waits, and what was turned down, by a policy on its own too.
+STATES = ("held", "reported", "rejected", "spam")
 #: How long an item is one caller's.
 LEASE = timedelta(seconds=120)
 
 
 @dataclass(frozen=True)
 class QueueItem:
-    """A comment that waits, with what is needed to decide about it.
+    """A comment of the queue, with what is needed to decide about it.
 
-    :param because: the checks that led to its being held.
+    :param because: the checks that led to where it stands.
     """
 
     id: uuid.UUID
@@ -46,14 +48,14 @@ class QueueItem:
         return self.claimed_until
 
 
-def waiting(state: str, article_url: str | None) -> Select[Any]:
-    """The ids of what waits, in no order.
+def queued(state: str, article_url: str | None) -> Select[Any]:
+    """The ids of what the queue lists, in no order.
 
-    :param state: ``held``, or ``reported``: with reports that nobody decided about.
+    :param state: one of :data:`STATES`; ``reported``: with reports that nobody decided about.
     """
     rows = select(Comment.id)
     # REPORTED is the condition of the partial index, word for word.
-    rows = rows.where(REPORTED if state == "reported" else Comment.status == Status.HELD)
+    rows = rows.where(REPORTED if state == "reported" else Comment.status == state)
     if article_url is not None:
         rows = rows.where(
             Comment.article_id == select(Article.id).where(Article.url == article_url).scalar_subquery()
@@ -66,7 +68,7 @@ def claim(
 ) -> Sequence[QueueItem]:
     """Take what is held and nobody has in hand, the oldest first, for :data:`LEASE`. No item goes to two callers."""
     free = (
-        waiting("held", article_url)
+        queued(Status.HELD, article_url)
         .where(or_(Comment.claimed_until.is_(None), Comment.claimed_until <= now))
         .order_by(Comment.id)
         .limit(limit)

@@ -36,8 +36,8 @@ blp = JSONBlueprint("moderation", __name__, url_prefix="/v1/moderation", descrip
 @limited("staff")
 @staff("comments:moderate")
 def list_queue(query: dict[str, Any]) -> Page[QueueItem]:
-    """What waits: comments that are held, or that readers reported."""
-    rows = items.waiting(query["state"], _canonical(query["article_url"]))
+    """What waits: comments that are held, or that readers reported; and what was turned down, and may still be published."""
+    rows = items.queued(query["state"], _canonical(query["article_url"]))
     is_oldest_first = query["order"] == "oldest"
     page = read_page(db.session, rows, Comment.id, query, keys(), is_oldest_first=is_oldest_first)
     return Page(items.read_items(db.session, page.items), page.next_cursor)

@@ -6,6 +6,7 @@ import marshmallow as ma
 
 from pollsvc.comments.models import DECISION_REASONS, REPORT_REASONS, Status
 from pollsvc.comments.schemas import ShownCommentSchema
+from pollsvc.moderation.items import STATES
 from pollsvc.moderation.service import ACTIONS
 from pollsvc.web.fields import Text, WebUrl, Whole
 from pollsvc.web.paging import PageQuerySchema
@@ -16,13 +17,13 @@ _STATUSES = [str(status) for status in Status]
 class QueueQuerySchema(PageQuerySchema):
     """Which part of the queue."""
 
-    state = ma.fields.String(load_default="held", validate=ma.validate.OneOf(("held", "reported")))
+    state = ma.fields.String(load_default="held", validate=ma.validate.OneOf(STATES))
     order = ma.fields.String(load_default="oldest", validate=ma.validate.OneOf(("oldest", "newest")))
     article_url = WebUrl(load_default=None)
 
 
 class QueueItemSchema(ma.Schema):
-    """A comment that waits."""
+    """A comment of the queue."""
 
     id = ma.fields.UUID(required=True)
     version = ma.fields.Integer(required=True)

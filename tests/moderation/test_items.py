@@ -6,10 +6,11 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
+from pollsvc.comments.models import Status
 from pollsvc.comments.service import report_comment
-from pollsvc.comments.status import Standing
+from pollsvc.comments.status import Change, Standing, change_status
 from pollsvc.keys import Keys
-from pollsvc.moderation.items import LEASE, claim, read_items, waiting
+from pollsvc.moderation.items import LEASE, claim, queued, read_items
 from tests.comments.evidence import comment_of
 from tests.factories import (
     ARTICLE_URL,
@@ -26,7 +27,7 @@ OTHER = f"{ORIGIN}/other"
 
 
 def ids(session: Session, state: str, url: str | None = None) -> list[uuid.UUID]:
-    return sorted(session.scalars(waiting(state, url)))
+    return sorted(session.scalars(queued(state, url)))
 
 
 def take(
@@ -45,7 +46,7 @@ def held(session: Session, keys: Keys, many: int, **changes: str) -> list[Standi
     return [make_comment(session, keys=keys, number=number, **changes) for number in range(1, 1 + many)]  # type: ignore[arg-type]
 
 
-class TestWaiting:
+class TestQueued:
     def test_held_ones_wait_until_they_are_decided(self, session: Session, keys: Keys, site: Site) -> None:
         first, second, third = held(session, keys, 3)
         elsewhere = make_comment(session, keys=keys, article_url=OTHER)
@@ -71,6 +72,25 @@ class TestWaiting:
         assert ids(session, "reported") == [shown[2].id]
         assert ids(session, "reported", OTHER) == []
 
+    def test_what_was_turned_down_stays_until_it_is_published_or_removed(
+        self, session: Session, keys: Keys, site: Site
+    ) -> None:
+        by_policy, by_staff, spam = held(session, keys, 3)
+        elsewhere = make_comment(session, keys=keys, article_url=OTHER)
+        rejected = Change(action="judge", after=Status.REJECTED, actor="policy:3")
+        judged = change_status(session, by_policy, rejected, THEN)
+        for each in (by_staff, elsewhere):
+            decide_comment(session, each, "reject")
+        called_spam = decide_comment(session, spam, "spam")
+
+        assert ids(session, "rejected") == [by_policy.id, by_staff.id, elsewhere.id]
+        assert ids(session, "rejected", OTHER) == [elsewhere.id]
+        assert (ids(session, "spam"), ids(session, "spam", OTHER)) == ([spam.id], [])
+        decide_comment(session, judged)
+        decide_comment(session, called_spam, "remove")
+        assert ids(session, "rejected") == [by_staff.id, elsewhere.id]
+        assert ids(session, "spam") == []
+
 
 class TestClaim:
     def test_oldest_go_first_and_to_one_caller(self, session: Session, keys: Keys, site: Site) -> None:
@@ -81,6 +101,12 @@ class TestClaim:
         assert (first, second, third) == (made[:2], made[2:], [])
         assert comment_of(session, made[2]).claimed_by == "token:b"
         assert comment_of(session, made[0]).version == 1
+
+    def test_what_was_turned_down_waits_for_nobody(self, session: Session, keys: Keys, site: Site) -> None:
+        for each, action in zip(held(session, keys, 2), ("reject", "spam"), strict=True):
+            decide_comment(session, each, action)
+
+        assert take(session, 5) == []
 
     def test_lease_ends(self, session: Session, keys: Keys, site: Site) -> None:
         [made] = held(session, keys, 1)

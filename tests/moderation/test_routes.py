@@ -76,6 +76,41 @@ class TestDesk:
         assert [(each["id"], each["open_reports"]) for each in reported] == [(str(shown.id), 1)]
         assert [each["id"] for each in other.get_json()["items"]] == [str(elsewhere.id)]
 
+    @pytest.mark.parametrize(("state", "action"), [("rejected", "reject"), ("spam", "spam")])
+    def test_what_was_turned_down_is_found_and_published(
+        self, staff_client: FlaskClient, session: Session, keys: Keys, site: Site, state: str, *, action: str
+    ) -> None:
+        made = [make_comment(session, keys=keys, number=number) for number in (1, 2, 3)]
+        for each in made:
+            decide_comment(session, each, action)
+        make_comment(session, keys=keys, number=4)
+        session.commit()
+        ids = [str(each.id) for each in made]
+
+        def listed(**query: object) -> dict[str, Any]:
+            answer = staff_client.get(
+                "/v1/moderation/queue", query_string={"state": state, "limit": 2, **query}
+            )
+            found: dict[str, Any] = answer.get_json()
+            return found
+
+        first = {order: listed(order=order) for order in ("oldest", "newest")}
+        pages = {
+            order: [*page["items"], *listed(order=order, cursor=page["next_cursor"])["items"]]
+            for order, page in first.items()
+        }
+        decision = staff_client.post(
+            f"/v1/moderation/comments/{ids[0]}/decisions", json={"action": "approve", "version": 2}
+        )
+
+        assert [each["id"] for each in pages["oldest"]] == ids
+        assert [each["id"] for each in pages["newest"]] == ids[::-1]
+        assert {each["status"] for each in pages["oldest"]} == {state}
+        assert pages["oldest"][0]["body"] == "Well said, 1."
+        assert decision.get_json()["status"] == "published"
+        assert [each["id"] for each in listed(article_url=ARTICLE_URL)["items"]] == ids[1:]
+        assert listed(article_url=f"{ORIGIN}/other")["items"] == []
+
     def test_refusals_store_nothing(
         self, staff_client: FlaskClient, session: Session, keys: Keys, site: Site
     ) -> None:
@@ -108,6 +143,7 @@ class TestDesk:
             (decide(held.id, action="reject", version=1, actor="token:1"), (422, "invalid", ["actor"])),
             (staff_client.post("/v1/moderation/claims", json={"limit": 101}), (422, "invalid", ["limit"])),
             (staff_client.get("/v1/moderation/queue?state=lost"), (422, "invalid", ["state"])),
+            (staff_client.get("/v1/moderation/queue?state=removed"), (422, "invalid", ["state"])),
             (staff_client.get(f"/v1/moderation/comments/{uuid.uuid4()}"), (404, "comment_not_found", [])),
         ]
 
