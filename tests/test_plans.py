@@ -43,6 +43,7 @@ class Call:
 
     :param path: with names of `Known` in braces.
     :param walked: the table whose rows are listed, newest first.
+    :param summed: the table of counts that are added up, all of them: a few for each article.
     :param by: indexes of which one must be used; those of keys and constraints have no name on SQLite.
     :param page: 2 for the page behind the first one's cursor.
     """
@@ -52,6 +53,7 @@ class Call:
     status: int = 200
     body: dict[str, Any] | None = None
     walked: str | None = None
+    summed: str | None = None
     by: tuple[str, ...] = ()
     page: int = 1
     is_voter: bool = False
@@ -125,9 +127,13 @@ CALLS = {
         "POST", "/v1/comments/{comment}/reports", 202, {"reason": "spam"}, is_voter=True
     ),
     # The newsroom.
-    "queue": Call("GET", "/v1/moderation/queue", by=("ix_comment_status_id",)),
+    "queue": Call("GET", "/v1/moderation/queue", summed="comment_count", by=("ix_comment_status_id",)),
     "queue, newest first, next page": Call(
-        "GET", "/v1/moderation/queue?order=newest&limit=2", by=("ix_comment_status_id",), page=2
+        "GET",
+        "/v1/moderation/queue?order=newest&limit=2",
+        summed="comment_count",
+        by=("ix_comment_status_id",),
+        page=2,
     ),
     "queue of an article": Call(
         "GET",
@@ -135,22 +141,39 @@ CALLS = {
         by=("ix_comment_article_id_status_id", "ix_comment_status_id"),
     ),
     "queue of what is reported": Call(
-        "GET", "/v1/moderation/queue?state=reported", walked="comment", by=("ix_comment_reported",)
+        "GET",
+        "/v1/moderation/queue?state=reported",
+        walked="comment",
+        summed="comment_count",
+        by=("ix_comment_reported",),
     ),
     "queue of what was rejected": Call(
-        "GET", "/v1/moderation/queue?state=rejected&limit=2", by=("ix_comment_status_id",), page=2
+        "GET",
+        "/v1/moderation/queue?state=rejected&limit=2",
+        summed="comment_count",
+        by=("ix_comment_status_id",),
+        page=2,
     ),
     "queue of what was rejected, newest first": Call(
         "GET",
         "/v1/moderation/queue?state=rejected&order=newest&limit=2",
+        summed="comment_count",
         by=("ix_comment_status_id",),
         page=2,
     ),
     "queue of spam": Call(
-        "GET", "/v1/moderation/queue?state=spam&limit=2", by=("ix_comment_status_id",), page=2
+        "GET",
+        "/v1/moderation/queue?state=spam&limit=2",
+        summed="comment_count",
+        by=("ix_comment_status_id",),
+        page=2,
     ),
     "queue of spam, newest first": Call(
-        "GET", "/v1/moderation/queue?state=spam&order=newest&limit=2", by=("ix_comment_status_id",), page=2
+        "GET",
+        "/v1/moderation/queue?state=spam&order=newest&limit=2",
+        summed="comment_count",
+        by=("ix_comment_status_id",),
+        page=2,
     ),
     "queue of what was rejected on an article": Call(
         "GET",
@@ -312,6 +335,8 @@ def test_what_a_call_reads_is_found_by_an_index(house: House, call: Call) -> Non
     read = [(step, each) for step, each in steps if growing(step) or step.table == call.walked]
     assert read, "nothing that was sent could be explained"
     for step, each in read:
+        if step.table == call.summed:
+            continue
         assert step.index is not None, f"all of {step.table} is read by: {each.statement}"
         may_walk = step.table == call.walked and not step.is_filtered
         assert step.is_searched or may_walk, f"{step.table} is walked by: {each.statement}"

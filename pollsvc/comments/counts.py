@@ -95,12 +95,14 @@ def published_counts(session: Session, urls: Sequence[str]) -> dict[str, int]:
     return {url: found.get(url, 0) for url in urls}
 
 
-def counts_of(session: Session, article_id: uuid.UUID) -> dict[str, int]:
-    """How many comments an article has in each status."""
-    rows = session.execute(
-        select(CommentCount.status, CommentCount.n).where(CommentCount.article_id == article_id)
-    )
-    return dict.fromkeys(map(str, Status), 0) | dict(rows.all())
+def counts_of(session: Session, url: str | None) -> dict[str, int]:
+    """How many comments there are in each status: on one article, by its canonical address, or on all. Added up from a few rows
+    of each article, whatever was written below it.
+    """
+    sums = select(CommentCount.status, func.sum(CommentCount.n)).group_by(CommentCount.status)
+    if url is not None:
+        sums = sums.join(Article, Article.id == CommentCount.article_id).where(Article.url == url)
+    return dict.fromkeys(map(str, Status), 0) | {status: int(n) for status, n in session.execute(sums)}
 
 
 def find_differences(session: Session) -> list[Difference]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pollsvc.articles.service import locate_article
+from pollsvc.comments.counts import counts_of
 from pollsvc.comments.models import Comment
 from pollsvc.comments.status import Standing
 from pollsvc.db import db
@@ -18,13 +19,13 @@ from pollsvc.moderation.schemas import (
     DossierSchema,
     NewClaimSchema,
     NewCommentDecisionSchema,
-    QueueItemSchema,
     QueueQuerySchema,
+    QueueSchema,
 )
 from pollsvc.web.api import JSONBlueprint
 from pollsvc.web.guards import actor, staff
 from pollsvc.web.limits import limited
-from pollsvc.web.paging import Page, page_schema, read_page
+from pollsvc.web.paging import read_page
 from pollsvc.web.state import keys, now, ring
 
 blp = JSONBlueprint("moderation", __name__, url_prefix="/v1/moderation", description="The desk of comments.")
@@ -32,15 +33,20 @@ blp = JSONBlueprint("moderation", __name__, url_prefix="/v1/moderation", descrip
 
 @blp.get("/queue")
 @blp.query(QueueQuerySchema)
-@blp.response(200, page_schema(QueueItemSchema))
+@blp.response(200, QueueSchema)
 @limited("staff")
 @staff("comments:moderate")
-def list_queue(query: dict[str, Any]) -> Page[QueueItem]:
+def list_queue(query: dict[str, Any]) -> dict[str, Any]:
     """What waits: comments that are held, or that readers reported; and what was turned down, and may still be published."""
-    rows = items.queued(query["state"], _canonical(query["article_url"]))
+    url = _canonical(query["article_url"])
+    rows = items.queued(query["state"], url)
     is_oldest_first = query["order"] == "oldest"
     page = read_page(db.session, rows, Comment.id, query, keys(), is_oldest_first=is_oldest_first)
-    return Page(items.read_items(db.session, page.items), page.next_cursor)
+    return {
+        "items": items.read_items(db.session, page.items),
+        "next_cursor": page.next_cursor,
+        "counts": counts_of(db.session, url),
+    }
 
 
 @blp.post("/claims")

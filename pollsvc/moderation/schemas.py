@@ -43,6 +43,19 @@ class QueueItemSchema(ma.Schema):
     edited_at = ma.fields.AwareDateTime(required=True, allow_none=True)
 
 
+class QueueSchema(ma.Schema):
+    """A page of the queue, and how many comments there are."""
+
+    items = ma.fields.List(ma.fields.Nested(QueueItemSchema), required=True)
+    next_cursor = ma.fields.String(required=True, allow_none=True)
+    counts = ma.fields.Dict(
+        keys=ma.fields.String(validate=ma.validate.OneOf(_STATUSES)),
+        values=ma.fields.Integer(),
+        required=True,
+        metadata={"description": "How many comments are in each status: on the article, or on all."},
+    )
+
+
 class NewClaimSchema(ma.Schema):
     """How much to take in hand."""
 

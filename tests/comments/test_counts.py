@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.comments.counts import Difference, counts_of, find_differences, published_counts, recount
-from pollsvc.comments.models import Comment, CommentCount
+from pollsvc.comments.models import Comment, CommentCount, Status
 from pollsvc.comments.service import report_comment
 from pollsvc.comments.status import Standing
 from pollsvc.keys import Keys
@@ -79,15 +79,26 @@ class TestPublishedCounts:
 
         assert published_counts(session, [ARTICLE_URL]) == {ARTICLE_URL: 0}
 
+    def test_of_all_articles_are_the_sums_of_theirs(
+        self, session: Session, keys: Keys, thread: list[Standing]
+    ) -> None:
+        other = f"{ORIGIN}/other"
+        make_comment(session, keys=keys, number=9, article_url=other)
+        nothing = dict.fromkeys(map(str, Status), 0)
+
+        assert counts_of(session, other) == nothing | {"held": 1}
+        assert counts_of(session, None) == nothing | {"published": 3, "held": 2}
+        assert counts_of(session, f"{ORIGIN}/unknown") == nothing
+
     def test_every_status_is_counted_as_it_changes(
         self, session: Session, keys: Keys, thread: list[Standing]
     ) -> None:
         held = decide_comment(session, thread[3], "spam")
-        assert counts_of(session, held.article_id)["spam"] == 1
+        assert counts_of(session, ARTICLE_URL)["spam"] == 1
 
-        removed = decide_comment(session, held, "remove")
+        decide_comment(session, held, "remove")
 
-        assert counts_of(session, removed.article_id) == {
+        assert counts_of(session, ARTICLE_URL) == {
             "published": 3,
             "held": 0,
             "rejected": 0,

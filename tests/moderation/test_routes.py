@@ -111,6 +111,36 @@ class TestDesk:
         assert [each["id"] for each in listed(article_url=ARTICLE_URL)["items"]] == ids[1:]
         assert listed(article_url=f"{ORIGIN}/other")["items"] == []
 
+    def test_counts_are_those_of_a_recount_after_decisions(
+        self, staff_client: FlaskClient, session: Session, keys: Keys, site: Site
+    ) -> None:
+        other = f"{ORIGIN}/other"
+        for number, action in enumerate(["approve", "reject", "spam", "remove", "approve"]):
+            decide_comment(session, make_comment(session, keys=keys, number=number), action)
+        for number in (7, 8):
+            make_comment(session, keys=keys, number=number, article_url=other)
+        session.commit()
+
+        def told(**query: str) -> dict[str, int]:
+            answer = staff_client.get("/v1/moderation/queue", query_string={"limit": 1, **query})
+            # Those that are none stand there too.
+            assert answer.get_json()["counts"].keys() == {"published", "held", "rejected", "spam", "removed"}
+            return {status: n for status, n in answer.get_json()["counts"].items() if n}
+
+        before = told()
+        held = staff_client.get("/v1/moderation/queue").get_json()["items"][0]
+        staff_client.post(
+            f"/v1/moderation/comments/{held['id']}/decisions", json={"action": "reject", "version": 1}
+        )
+
+        assert before == {"published": 2, "held": 2, "rejected": 1, "spam": 1, "removed": 1}
+        session.rollback()
+        assert told() == counted(session) == {**before, "held": 1, "rejected": 2}
+        assert told(state="spam") == told()
+        assert told(article_url=other) == counted(session, other) == {"held": 1, "rejected": 1}
+        assert told(article_url=ARTICLE_URL) == counted(session, ARTICLE_URL)
+        assert told(article_url=f"{ORIGIN}/unknown") == {}
+
     def test_refusals_store_nothing(
         self, staff_client: FlaskClient, session: Session, keys: Keys, site: Site
     ) -> None:
