@@ -145,16 +145,15 @@ def make_entry(keys: Keys, judged: Judged) -> Entry:
         "decided_at": now,
         "turned_down_at": now if is_turned_down(judgement.status, judgement.actor) else None,
     }
+    change = Change(action="submit", after=standing.status, actor=judgement.actor)
     return Entry(
         judged,
         key,
         standing,
         comment,
         revision_rows(standing.id, 1, judgement, now),
-        change_row(
-            standing, None, Change(action="submit", after=standing.status, actor=judgement.actor), now
-        ),
-        told_row(standing, now),
+        change_row(standing, None, change, now),
+        told_row(standing, change, now),
     )
 
 

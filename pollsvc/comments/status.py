@@ -170,7 +170,7 @@ def change_status(session: Session, seen: Standing, change: Change, now: datetim
     session.execute(insert(CommentChange), change_row(after, seen.status, change, now))
     # Of an erasure always: whoever keeps a copy reads it again, and what was not told yet of the time before is forgotten.
     if after.status != seen.status or after.revision != seen.revision or change.action == "erase":
-        session.execute(insert(OutboxEvent), told_row(after, now))
+        session.execute(insert(OutboxEvent), told_row(after, change, now))
     for status, by in (
         sorted({seen.status: -1, after.status: 1}.items()) if after.status != seen.status else ()
     ):
@@ -258,8 +258,8 @@ _KINDS = {
 }
 
 
-def told_row(standing: Standing, now: datetime) -> dict[str, Any]:
-    """The event that tells the publisher's systems how a comment stands, in none of the reader's words."""
+def told_row(standing: Standing, change: Change, now: datetime) -> dict[str, Any]:
+    """The event that tells the publisher's systems how a comment stands, by whom and why, in none of the reader's words."""
     told = {
         "id": str(standing.id),
         "site_id": str(standing.site_id),
@@ -268,6 +268,8 @@ def told_row(standing: Standing, now: datetime) -> dict[str, Any]:
         "status": standing.status,
         "version": standing.version,
         "revision": standing.revision,
+        "decided_by": change.actor,
+        "reason_code": change.reason_code,
     }
     kind = _KINDS[standing.status]
     return event_row(kind, site_id=standing.site_id, subject=f"comment:{standing.id}", data=told, now=now)

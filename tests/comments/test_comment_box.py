@@ -110,11 +110,17 @@ def kept(session: Session, comment_id: UUID) -> dict[str, Any]:
     found = {}
     for model, which in of.items():
         rows = session.execute(sa.select(model.__table__).where(which)).mappings()
-        own = OWN | ({"key", "subject", "data"} if model is OutboxEvent else set())
+        plain = [_told(row) if model is OutboxEvent else row for row in rows]
         found[model.__tablename__] = sorted(
-            ({name: value for name, value in row.items() if name not in own} for row in rows), key=repr
+            ({name: value for name, value in row.items() if name not in OWN} for row in plain), key=repr
         )
     return found
+
+
+def _told(event: sa.RowMapping) -> dict[str, Any]:
+    """An event with its data beside its columns, without where it happened."""
+    facts = {**event, **json.loads(event["data"])}
+    return {name: facts[name] for name in facts.keys() - {"key", "subject", "data", "article_url"}}
 
 
 class TestTogether:

@@ -3,13 +3,14 @@
 import uuid
 from datetime import timedelta
 
+import orjson
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
 from pollsvc.comments.models import CommentReport, Status
-from pollsvc.comments.service import report_comment
+from pollsvc.comments.service import report_comment, withdraw_comment
 from pollsvc.comments.status import (
     Change,
     CommentNotFound,
@@ -21,7 +22,7 @@ from pollsvc.errors import StaleVersion
 from pollsvc.keys import Keys
 from pollsvc.outbox.models import OutboxEvent
 from tests.comments.evidence import changes_of, comment_of, counted, held_rows, told_of
-from tests.factories import MODERATOR, THEN, decide_comment, make_comment, make_writer
+from tests.factories import MODERATOR, THEN, decide_comment, edit_comment, make_comment, make_writer
 
 LATER = THEN + timedelta(hours=1)
 KINDS = {
@@ -95,6 +96,29 @@ class TestChangeStatus:
         data = [each or "" for each in rows]
         assert not any("canary" in each or "Well said" in each for each in data)
         assert f'"parent_id":"{made.id}"' in next(each for each in data if str(reply.id) in each)
+
+    def test_publisher_hears_who_decided_and_why(self, session: Session, keys: Keys, site: Site) -> None:
+        standing = make_comment(session, keys=keys)
+        standing = decide_comment(session, standing, reason_code="other")
+        standing = edit_comment(session, standing, "Better said.", keys=keys)
+        standing = decide_comment(session, standing, "reject", reason_code="abuse")
+        standing = decide_comment(session, standing)
+        judged = Change(action="judge", after=Status.REJECTED, actor="policy:7")
+        standing = change_status(session, standing, judged, LATER)
+        withdraw_comment(session, standing.id, writer=make_writer(keys), now=LATER)
+
+        rows = session.scalars(select(OutboxEvent.data).order_by(OutboxEvent.key))
+        told = [orjson.loads(each or "{}") for each in rows]
+
+        assert [(each["status"], each["decided_by"], each["reason_code"]) for each in told] == [
+            ("held", "policy:0", None),
+            ("published", MODERATOR, "other"),
+            ("held", "policy:0", None),
+            ("rejected", MODERATOR, "abuse"),
+            ("published", MODERATOR, None),
+            ("rejected", "policy:7", None),
+            ("removed", "writer", None),
+        ]
 
 
 class TestStandingOf:
