@@ -38,7 +38,7 @@ _REASONED = {"reject": "other", "spam": "spam", "remove": "other"}
 
 
 class NotPublished(Conflict):
-    """Only what readers see can be set before the others."""
+    """Only what readers see can bear the label."""
 
     code = "comment_not_published"
     detail = "Only a published comment is featured: approve it first."

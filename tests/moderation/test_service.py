@@ -236,7 +236,7 @@ class TestWhatIsSoAlready:
 
 
 class TestFeature:
-    def test_published_comment_stands_before_the_others(
+    def test_published_comment_bears_the_label_until_it_is_taken_off(
         self, session: Session, keys: Keys, site: Site
     ) -> None:
         shown = make_comment(session, keys=keys, is_approved=True)
