@@ -35,7 +35,7 @@ class CommentsOff(Conflict):
 
 
 class ParentClosed(Conflict):
-    """What was to be answered is not shown any more."""
+    """What was to be answered is not shown any more, or not for now."""
 
     code = "parent_closed"
     detail = "The comment that you answer was taken away, and takes no more replies."
@@ -146,18 +146,22 @@ def is_stopped(session: Session, comment_id: uuid.UUID, now: datetime) -> bool:
 
 @dataclass(frozen=True)
 class Parent:
-    """What a reply answers, as it stands."""
+    """What a reply answers, as it stands.
+
+    :param replies: published comments anywhere below it: where there are some, the thread shows its place.
+    """
 
     article_id: uuid.UUID
     status: str
     depth: int
     ancestors: Sequence[str]
+    replies: int
 
 
 # Made once: with each reply, making it would cost more than asking it.
-_PARENTS = select(Comment.id, Comment.article_id, Comment.status, Comment.depth, Comment.ancestors).where(
-    Comment.id.in_(bindparam("ids", expanding=True))
-)
+_PARENTS = select(
+    Comment.id, Comment.article_id, Comment.status, Comment.depth, Comment.ancestors, Comment.replies
+).where(Comment.id.in_(bindparam("ids", expanding=True)))
 
 
 def find_parents(
@@ -171,7 +175,7 @@ def find_parents(
         return {}
     wanted = _PARENTS.with_for_update(key_share=True) if for_update else _PARENTS
     rows = connection.execute(wanted, {"ids": list(ids)})
-    return {row.id: Parent(row.article_id, row.status, row.depth, row.ancestors) for row in rows}
+    return {row.id: Parent(*row[1:]) for row in rows}
 
 
 def place_below(
@@ -183,14 +187,19 @@ def place_below(
     """The ids of what a comment would hang below, from the top down to what it answers; none at the top.
 
     :raises Invalid: if there is no such comment, or the reply would go too deep; the field is ``parent_id``.
-    :raises ParentClosed: if it was taken away.
+    :raises ParentClosed: if it was taken away, or is looked at again.
     """
     if parent_id is None:
         return ()
     parent = parents.get(parent_id)
-    # What is held is nobody's but its writer's: that it is there is not told.
-    if parent is None or parent.article_id != article_id or parent.status == Status.HELD:
+    is_held = parent is not None and parent.status == Status.HELD
+    # What is held is nobody's but its writer's: that it is there is not told, save where the thread shows its place.
+    if parent is None or parent.article_id != article_id or (is_held and not parent.replies):
         raise one_field("parent_id", "There is no such comment on this article.")
+    if is_held:
+        raise ParentClosed(
+            "The comment that you answer is being looked at again, and takes no replies meanwhile."
+        )
     if parent.status != Status.PUBLISHED:
         raise ParentClosed
     if parent.depth + 1 > rules.depth:

@@ -122,8 +122,8 @@ class ShownCommentSchema(ma.Schema):
     status = ma.fields.String(
         required=True,
         metadata={
-            "enum": ["published", "removed"],
-            "description": "removed: it is gone, and stands for its replies.",
+            "enum": ["published", "held", "removed"],
+            "description": "held: it is being looked at again; removed: it is gone. Both stand for their replies.",
         },
     )
     name = ma.fields.String(required=True, allow_none=True)

@@ -1,4 +1,4 @@
-"""A thread as readers see it: published comments, and the places of those that are gone where something hangs below."""
+"""A thread as readers see it: published comments, and the places of those that are not (any more) where something hangs below."""
 
 from __future__ import annotations
 
@@ -248,6 +248,7 @@ def _shown(row: Any) -> ShownComment:
     shown = ShownComment(*row)
     if shown.status == Status.PUBLISHED:
         return shown
-    # Which of the ways it went is not the public's.
-    gone = {"status": str(Status.REMOVED), "name": None, "body": None, "html": None}
+    # What is looked at again may come back. Which of the ways all else went is not the public's.
+    status = str(Status.HELD if shown.status == Status.HELD else Status.REMOVED)
+    gone = {"status": status, "name": None, "body": None, "html": None}
     return ShownComment(**{**shown.__dict__, **gone, "is_featured": False, "is_account": False})

@@ -52,6 +52,7 @@ class Entry:
     :param html: cleaned, see :mod:`pollsvc.comments.markup`.
     :param is_gone: whether only its place is left.
     :param is_shown: whether others see it too.
+    :param is_waiting: whether the newsroom is to read it first, or again.
     :param reason: why they do not.
     """
 
@@ -91,6 +92,7 @@ def entry_of(shown: ShownComment, mine: OwnComment | None, *, is_open: bool, dep
         replies=shown.replies,
         is_gone=not is_shown,
         is_shown=is_shown,
+        is_waiting=shown.status == Status.HELD,
         is_own=mine is not None,
         can_edit=is_open and mine is not None and mine.can_edit_until is not None,
         can_reply=is_open and is_shown and shown.depth < depth,

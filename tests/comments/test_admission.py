@@ -95,6 +95,20 @@ class TestParent:
         with pytest.raises(ParentClosed):
             make_comment(session, keys=keys, number=2, parent=gone)
 
+    def test_whose_place_is_shown_while_it_is_looked_at_again_takes_no_replies(
+        self, session: Session, keys: Keys, site: Site
+    ) -> None:
+        top = make_comment(session, keys=keys, is_approved=True)
+        make_comment(session, keys=keys, number=2, parent=top, is_approved=True)
+        held = edit_comment(session, top, "Better said.", keys=keys)
+        session.commit()
+        before = held_rows(session)
+
+        with pytest.raises(ParentClosed, match="looked at again"):
+            make_comment(session, keys=keys, number=3, parent=held)
+
+        assert (held.status, held_rows(session)) == ("held", before)
+
     def test_that_nobody_sees_is_not_told_of(self, session: Session, keys: Keys, site: Site) -> None:
         shown = make_comment(session, keys=keys, is_approved=True)
         held = make_comment(session, keys=keys, number=2)

@@ -27,6 +27,7 @@ from tests.factories import (
     ORIGIN,
     THEN,
     decide_comment,
+    edit_comment,
     make_article,
     make_comment,
     make_site,
@@ -200,6 +201,25 @@ class TestSubmit:
             (409, "parent_closed", []),
             (422, "invalid", ["parent_id"]),
         ]
+
+    def test_place_of_what_is_looked_at_again_takes_no_reply_meanwhile(
+        self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]
+    ) -> None:
+        top = make_comment(session, keys=keys, is_approved=True)
+        make_comment(session, keys=keys, number=2, parent=top, is_approved=True)
+        held = edit_comment(session, top, "Better said.", keys=keys)
+        session.commit()
+
+        answer = client.post("/v1/comments", json=form | {"parent_id": str(held.id)})
+
+        assert refused(answer) == (409, "parent_closed", [])
+        [place] = thread(client)["items"]
+        assert (place["id"], place["status"], place["replies"]) == (str(held.id), "held", 1)
+        assert (place["name"], place["body"], place["html"]) == (None, None, None)
+        decide_comment(session, held)
+        session.commit()
+        assert thread(client)["items"][0]["body"] == "Better said."
+        assert client.post("/v1/comments", json=form | {"parent_id": str(held.id)}).status_code in {201, 202}
 
     def test_replies_end_at_the_depth_that_was_set(
         self, make_app: Callable[..., Flask], session: Session, keys: Keys, form: dict[str, Any]

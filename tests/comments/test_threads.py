@@ -109,6 +109,7 @@ class TestReadThread:
         self, session: Session, keys: Keys, site: Site
     ) -> None:
         ways = ["reject", "spam", "remove", "edit", "withdraw"]
+        statuses = ["held" if way == "edit" else "removed" for way in ways]
         for number, way in enumerate(ways):
             top = make_comment(session, keys=keys, number=number, is_approved=True)
             make_comment(session, keys=keys, number=9, parent=top, is_approved=True)
@@ -116,7 +117,7 @@ class TestReadThread:
 
         found = all_of(session, top.article_id)
 
-        assert [(each.status, each.replies) for each in found] == [("removed", 1)] * len(ways)
+        assert [(each.status, each.replies) for each in found] == [(status, 1) for status in statuses]
         assert {(each.name, each.body, each.html) for each in found} == {(None, None, None)}
         assert {(each.is_featured, each.is_account) for each in found} == {(False, False)}
 
@@ -190,11 +191,13 @@ class TestReadChain:
         reply = make_comment(session, keys=keys, parent=tops[1], is_approved=True)
         below = make_comment(session, keys=keys, number=9, parent=reply, is_approved=True)
         decide_comment(session, reply, "reject")
+        edit_comment(session, tops[1], "Better said.", keys=keys)
 
         chain = read_chain(session.connection(), below.id)
 
         assert [each.id for each in chain] == [tops[1].id, reply.id, below.id]
-        assert [each.status for each in chain] == ["published", "removed", "published"]
+        assert [each.status for each in chain] == ["held", "removed", "published"]
+        assert {(each.name, each.body, each.html) for each in chain[:2]} == {(None, None, None)}
 
     def test_what_nobody_sees_has_none(self, session: Session, keys: Keys, site: Site) -> None:
         held = make_comment(session, keys=keys)

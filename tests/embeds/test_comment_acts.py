@@ -123,6 +123,24 @@ class TestEdit:
         (comment,) = comments(session)
         assert (comment.status, comment.revision) == ("held", 2)
 
+    def test_of_what_was_answered_leaves_its_place_while_it_is_looked_at_again(
+        self, client: FlaskClient, stranger: FlaskClient, desk: Newsroom, mine: str
+    ) -> None:
+        desk.publish("It always had.", name="Ben", parent_id=mine)
+        press(client, mine, "edit", body="It has two.", version="2")
+
+        own, theirs, reply = show(client).text, show(stranger).text, send(stranger, parent_id=mine)
+
+        assert "It has two." in own
+        assert "This comment is being looked at again." in theirs
+        assert "This comment was removed." not in theirs
+        assert not any(words in theirs for words in ("crack", "It has two.", ">Reply</a>", ">Report</a>"))
+        assert "It always had." in show(stranger, below=mine).text
+        assert reply.status_code == 409
+        assert "is being looked at again, and takes no replies meanwhile" in reply.text
+        desk.decide(mine, "remove")
+        assert "This comment was removed." in show(stranger).text
+
     def test_by_a_program_is_marked(
         self, client: FlaskClient, session: Session, desk: Newsroom, keys: Keys
     ) -> None:

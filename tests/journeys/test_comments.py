@@ -113,7 +113,7 @@ class TestStory:
         expect(comment(mine, "two cracks")).to_contain_text("Waiting")
         expect(mine.get_by_role("status").filter(has_text="Your comment was changed.")).to_be_visible()
         theirs = below.opened(other)
-        expect(comment(theirs, "This comment was removed.")).to_be_visible()
+        expect(comment(theirs, "This comment is being looked at again.")).to_be_visible()
         below.decide(first, "approve")
 
         # Reported, it reaches the desk; rejected, its writer learns why.

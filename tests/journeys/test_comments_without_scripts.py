@@ -71,7 +71,7 @@ class TestStory:
         press(page, "Save")
         expect(page.get_by_role("status")).to_contain_text("Your comment was changed, and is waiting")
         other.goto(start)
-        expect(comment(other, "This comment was removed.")).to_be_visible()
+        expect(comment(other, "This comment is being looked at again.")).to_be_visible()
         below.decide(first, "approve")
 
         other.reload()

@@ -150,7 +150,9 @@ window.pollsvc.comments = host => {
     const paint = extra => {
       const mine = own.get(id);
       const it = {...item, ...mine};
-      if (isTakenBack(it)) return says.replaceChildren(h("p", {class: "gone"}, mine ? "You took this comment back." : "This comment was removed."));
+      const gone = isTakenBack(it) ? mine ? "You took this comment back." : "This comment was removed."
+        : !mine && it.status === "held" && "This comment is being looked at again.";
+      if (gone) return says.replaceChildren(h("p", {class: "gone"}, gone));
       const isShown = it.status === "published";
       const isOpen = forms && takes();
       const time = h("time", {datetime: it.created_at}, when(it.created_at));
