@@ -142,7 +142,7 @@ class Settings:
         "Days after its decision that a correction's name, address and texts are kept.", values.whole, 365
     )
     retain_comment_days: int = _setting(
-        "Days after its removal or rejection that a comment's name, address and texts are kept.",
+        "Days after its removal or rejection that a comment's name, address and texts are kept; a report, after it was settled.",
         values.whole,
         90,
     )

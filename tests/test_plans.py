@@ -15,14 +15,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from pollsvc.app import create_app
 from pollsvc.config import Settings
 from pollsvc.keys import Keys
+from pollsvc.privacy.retention import all_clocks
 from tests.bench.filling import HOT_ARTICLE
 from tests.conftest import ENVIRON, close, reset_limits
 from tests.databases import SuiteDatabase, migrate
-from tests.factories import ORIGIN, make_voter_token
+from tests.factories import ORIGIN, THEN, make_voter_token
 from tests.long_tables import EMAIL, Known, lengthen
 from tests.plans import explain, growing, watching
 
@@ -341,6 +343,18 @@ def test_what_a_call_reads_is_found_by_an_index(house: House, call: Call) -> Non
         may_walk = step.table == call.walked and not step.is_filtered
         assert step.is_searched or may_walk, f"{step.table} is walked by: {each.statement}"
     assert not call.by or set(call.by) & {step.index for step, _ in steps}
+
+
+def test_reports_that_are_over_are_found_by_an_index(house: House) -> None:
+    (clock,) = (
+        each for each in all_clocks(house.app.extensions["pollsvc"].settings) if "reports" in each.kind
+    )
+
+    with watching(house.engines) as sent, Session(house.engines[0]) as session:
+        assert clock.due(session, THEN + clock.keep)
+
+    (step,) = (step for each in sent for step in explain(each) if growing(step))
+    assert (step.index, step.is_searched) == ("ix_comment_report_settled_at", True)
 
 
 def test_every_call_that_reads_is_looked_at(house: House) -> None:

@@ -99,6 +99,26 @@ def forget_taken_away(session: Session, ids: Sequence[uuid.UUID], now: datetime)
     return _forget(session, which, Choice.REMOVE_TEXT, "retention", now)[1]
 
 
+def settled_reports() -> Select[*tuple[Any, ...]]:
+    """``id`` and ``since`` of reports that were settled; those that nobody decided about wait for that."""
+    report = CommentReport
+    return select(report.id.label("id"), report.settled_at.label("since")).where(
+        report.settled_at.is_not(None)
+    )
+
+
+def forget_reports(session: Session, ids: Sequence[uuid.UUID]) -> None:
+    """Forget reports that were settled, whole rows: one without its note and its sender's key would be found again at each look.
+
+    No count hangs on them: an open report is counted, and these are not. What was decided, and why, stays among the changes of
+    the comment. Who filed one may file it anew, as a new one: to refuse that, their key would have to stay.
+    """
+    # One that an erasure empties this moment is for the next time.
+    free = select(CommentReport.id).where(CommentReport.id.in_(ids)).with_for_update(skip_locked=True)
+    forgotten = delete(CommentReport).where(CommentReport.id.in_(free))
+    session.execute(forgotten.execution_options(synchronize_session=False))
+
+
 def ended_bans(whose: InstrumentedAttribute[Any]) -> Select[*tuple[Any, ...]]:
     """``id`` and ``since`` of bans that end, or were lifted.
 

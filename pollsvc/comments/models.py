@@ -240,7 +240,7 @@ class CommentChange(Model):
 
 
 class CommentReport(Model):
-    """A reader says what is wrong with a comment; once for each of its revisions."""
+    """A reader says what is wrong with a comment; once for each of its revisions. Forgotten some time after it was settled."""
 
     __tablename__ = "comment_report"
     __table_args__ = (
@@ -263,7 +263,7 @@ class CommentReport(Model):
     reason: Mapped[str]
     note: Mapped[str | None] = mapped_column(EncryptedText)
     created_at: Mapped[datetime]
-    #: When the newsroom decided about the comment, or its writer took it back.
+    #: When the newsroom decided about the comment, or its writer took it back; its clock runs since.
     settled_at: Mapped[datetime | None] = mapped_column(index=True)
 
 

@@ -103,7 +103,7 @@ def report_comment(
     note: str | None,
     now: datetime,
 ) -> bool:
-    """A reader says what is wrong with a comment. Counted once for each reader and revision.
+    """A reader says what is wrong with a comment. Counted once for each reader and revision, as long as the report is kept.
 
     :returns: whether it is a new one.
     :raises CommentNotFound: if nothing that readers see has this id.

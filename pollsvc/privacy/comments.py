@@ -19,7 +19,8 @@ DECIDERS = ("writer", "policy", "newsroom")
 def describe_comments(session: Session, email_hash: bytes) -> list[dict[str, Any]]:
     """Every comment that was written under an address, oldest first, ready to be written as JSON.
 
-    Reports are counted, for who filed them is somebody else; the newsroom's notes are not in it, as those of corrections.
+    Reports that are kept are counted, for who filed them is somebody else; the newsroom's notes are not in it, as those of
+    corrections.
     """
     theirs = Comment.email_hash == email_hash
     comments = session.execute(

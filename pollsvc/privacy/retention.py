@@ -10,7 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, case, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from pollsvc.comments.forgetting import ended_bans, forget_taken_away, taken_away
+from pollsvc.comments.forgetting import (
+    ended_bans,
+    forget_reports,
+    forget_taken_away,
+    settled_reports,
+    taken_away,
+)
 from pollsvc.comments.models import Comment
 from pollsvc.comments.policy_models import Ban
 from pollsvc.config import Settings
@@ -119,6 +125,13 @@ def all_clocks(settings: Settings) -> tuple[Heeded, ...]:
             taken_away(),
             _forget_comments,
             step=20,
+        ),
+        Heeded(
+            "reports of comments",
+            "the comment decided or taken back",
+            timedelta(days=settings.retain_comment_days),
+            settled_reports(),
+            lambda session, ids, _now: forget_reports(session, ids),
         ),
         Heeded(
             "bans of writers",

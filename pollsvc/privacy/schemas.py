@@ -161,7 +161,7 @@ class KeptCommentSchema(ma.Schema):
     edited_at = ma.fields.String(required=True, allow_none=True)
     revisions = ma.fields.List(ma.fields.Nested(KeptRevisionSchema), required=True)
     decisions = ma.fields.List(ma.fields.Nested(KeptDecisionSchema), required=True)
-    reports = ma.fields.Integer(required=True, metadata={"description": "How many readers reported it."})
+    reports = ma.fields.Integer(required=True, metadata={"description": "How many reports of it are kept."})
 
 
 class KeptBanSchema(ma.Schema):

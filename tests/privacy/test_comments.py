@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from pollsvc.comments.counts import find_differences
-from pollsvc.comments.forgetting import Choice, forget_taken_away, taken_away
+from pollsvc.comments.forgetting import Choice, forget_reports, forget_taken_away, settled_reports, taken_away
 from pollsvc.comments.models import Comment, CommentChange, CommentReport, CommentRevision, CommentVerdict
 from pollsvc.comments.policy_models import Ban
 from pollsvc.consent.links import Links
@@ -26,6 +26,7 @@ from pollsvc.privacy.requests import Answer, answer_request, ask_for_link
 from pollsvc.privacy.rotation import renew_some, sealed_tables
 from pollsvc.privacy.service import erase_person
 from pollsvc.staff.models import AuditEntry
+from tests.cli.commands import Run
 from tests.conftest import ENVIRON
 from tests.consent.logins import SECRET, account_token
 from tests.consent.stored import rows_of, tables_with
@@ -424,6 +425,119 @@ class TestBans:
         assert count(scene.session, Ban) == [2]
         wipe_after(scene, 1.1 + days)
         assert count(scene.session, Ban) == [1]
+
+
+class TestReports:
+    @pytest.fixture
+    def reporter(self, scene: Scene) -> str:
+        """The voter token of a reader who says that a comment is abusive."""
+        token: str = scene.post("/v1/voters", {}, 201)["voter_token"]
+        return token
+
+    def report(self, scene: Scene, commented: Commented, token: str) -> None:
+        new = {"reason": "abuse", "note": "That is Bea from the bank.", "voter_token": token}
+        scene.post(f"/v1/comments/{commented.published}/reports", new, 202)
+
+    def approve(self, scene: Scene, commented: Commented) -> None:
+        decision = {"action": "approve", "version": dossier(scene, commented.published)["version"]}
+        scene.post(f"/v1/moderation/comments/{commented.published}/decisions", decision, 200, by=scene.staff)
+
+    def test_are_forgotten_as_long_after_they_were_settled_as_comments_are(
+        self, scene: Scene, commented: Commented
+    ) -> None:
+        self.approve(scene, commented)
+        days = scene.settings.retain_comment_days
+        wipe_after(scene, days - 1)
+        assert count(scene.session, CommentReport) == [1]
+
+        wipe_after(scene, days + 1)
+
+        shown = dossier(scene, commented.published)
+        assert (shown["status"], shown["reports"], shown["open_reports"]) == ("published", [], 0)
+        # What the newsroom made of it is told as long as the comment stands.
+        assert [each["action"] for each in shown["changes"]] == ["submit", "edit", "approve", "approve"]
+        assert differences(scene) == []
+
+    def test_that_nobody_decided_about_stay(self, scene: Scene, commented: Commented) -> None:
+        wipe_after(scene, 5_000)
+
+        assert [each["note"] for each in dossier(scene, commented.published)["reports"]] != [None]
+        assert dossier(scene, commented.published)["open_reports"] == 1
+        assert differences(scene) == []
+
+    def test_of_a_comment_whose_writer_was_forgotten_go_too(self, scene: Scene, commented: Commented) -> None:
+        erase(scene)
+
+        wipe_after(scene, scene.settings.retain_comment_days + 1)
+
+        assert count(scene.session, CommentReport) == [0]
+
+    def test_are_counted_once_for_each_reader_until_they_are_forgotten(
+        self, scene: Scene, commented: Commented, reporter: str
+    ) -> None:
+        self.report(scene, commented, reporter)
+        self.approve(scene, commented)
+        self.report(scene, commented, reporter)
+        assert dossier(scene, commented.published)["open_reports"] == 0
+
+        wipe_after(scene, scene.settings.retain_comment_days + 1)
+        self.report(scene, commented, reporter)
+
+        assert dossier(scene, commented.published)["open_reports"] == 1
+        assert differences(scene) == []
+
+    def test_go_in_small_steps(self, scene: Scene, commented: Commented) -> None:
+        comment_id, now = UUID(commented.published), scene.now()
+        scene.session.add_all(
+            CommentReport(
+                comment_id=comment_id,
+                revision=1,
+                reporter_key=number.to_bytes(32),
+                reason="spam",
+                created_at=now,
+                settled_at=now,
+            )
+            for number in range(1_001)
+        )
+
+        wipe_after(scene, scene.settings.retain_comment_days - 1)
+        assert count(scene.session, CommentReport) == [1_002]
+
+        steps = wipe_after(scene, scene.settings.retain_comment_days + 1)
+
+        # The first of them wipes the comment that was rejected.
+        assert (steps, count(scene.session, CommentReport)) == (1 + 3, [1])
+
+    def test_that_are_over_are_told_by_the_command(
+        self, scene: Scene, commented: Commented, run_on: Run
+    ) -> None:
+        kept = scene.settings.retain_comment_days
+        long_ago = scene.now() - (kept + 2) * DAY
+        scene.session.execute(update(CommentReport).values(settled_at=long_ago))
+        scene.session.commit()
+
+        result = run_on("retention", "report")
+
+        assert result.exit_code == 1
+        assert "Overdue by 2 days: reports of comments" in result.output
+
+    @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+    def test_that_an_erasure_empties_this_moment_are_for_the_next_time(
+        self, scene: Scene, engine: sa.Engine, commented: Commented
+    ) -> None:
+        self.approve(scene, commented)
+        scene.session.commit()
+        ids = scene.session.scalars(settled_reports().with_only_columns(CommentReport.id)).all()
+        assert len(ids) == 1
+        scene.session.execute(update(CommentReport).values(note=None))
+
+        with Session(engine) as session:
+            forget_reports(session, ids)
+            session.commit()
+        assert count(scene.session, CommentReport) == [1]
+
+        forget_reports(scene.session, ids)
+        assert count(scene.session, CommentReport) == [0]
 
 
 class TestRetention:
