@@ -97,7 +97,7 @@ class Settings:
     limit_corrections: str = _setting("Corrections per network.", values.limit, "20/minute")
     limit_comments: str = _setting("Comments, edits and reports per network.", values.limit, "60/minute")
     limit_comments_per_voter: str = _setting(
-        "Comments, edits and reports per voter token.", values.limit, "10/minute"
+        "Comments, edits and reports per voter token, or account of a login.", values.limit, "10/minute"
     )
     limit_links: str = _setting(
         "Presses of a button behind a mail's link, and sign-ups taken back, per network.",

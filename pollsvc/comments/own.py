@@ -1,4 +1,4 @@
-"""What a writer sees of their own comments: all of them, with why they are not shown."""
+"""What a writer sees of their own comments: all of them, with why they are not shown; and of one that they sent just now."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pollsvc.articles.models import Article
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.markup import mark_up
 from pollsvc.comments.models import Comment, CommentRevision, Status
+from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer
 
 #: What is told of each reason. Which check held a comment is not: it would say how to get around it.
@@ -91,6 +92,14 @@ def read_own(
     rows = session.execute(comments.order_by(Comment.id.desc()).limit(limit + 1)).all()
     items = [_describe(comment, url, body, rules, now) for comment, url, body in rows[:limit]]
     return items, items[-1].id if len(rows) > limit else None
+
+
+def received(standing: Standing) -> dict[str, Any]:
+    """What a writer is told of what they sent."""
+    # Who is turned down by a machine learns it from their own list, not in the moment: that would train programs.
+    is_by_machine = standing.status == Status.REJECTED and standing.decided_by.startswith("policy:")
+    status = Status.HELD if is_by_machine else standing.status
+    return {"id": standing.id, "status": status, "version": standing.version}
 
 
 def _describe(comment: Comment, url: str, body: str | None, rules: Rules, now: datetime) -> OwnComment:

@@ -41,7 +41,7 @@ from pollsvc.web.api import JSONBlueprint, NothingSchema, json_answer
 from pollsvc.web.forms import is_suspect
 from pollsvc.web.guards import public
 from pollsvc.web.headers import public_read
-from pollsvc.web.limits import limited
+from pollsvc.web.limits import limited, spend_of
 from pollsvc.web.metrics import COMMENTS
 from pollsvc.web.paging import page_schema
 from pollsvc.web.state import keys, now, ring, settings
@@ -61,8 +61,10 @@ _REPORTED = "Thank you. Your report has arrived, and the newsroom will look at t
 @public
 def submit_comment(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Comment on an article, or answer a comment."""
-    standing, is_new = submit(new_comment(body))
-    told = received(standing)
+    new = new_comment(body)
+    _limit_account(new.writer)
+    standing, is_new = submit(new)
+    told = own.received(standing)
     return told, 202 if told["status"] == Status.HELD else 201 if is_new else 200
 
 
@@ -143,8 +145,8 @@ def edit_comment(
     body: dict[str, Any], header: dict[str, Any], comment_id: uuid.UUID
 ) -> tuple[dict[str, Any], int]:
     """Change one's own comment. It is looked at like a new one, and an approval was of the words before."""
-    standing = edit(_writer(_site_of(comment_id), header), comment_id, body)
-    return received(standing), 200 if standing.status == Status.PUBLISHED else 202
+    standing = edit(_limited_writer(comment_id, header), comment_id, body)
+    return own.received(standing), 200 if standing.status == Status.PUBLISHED else 202
 
 
 @blp.delete("/comments/<uuid:comment_id>")
@@ -156,7 +158,7 @@ def edit_comment(
 @public
 def withdraw_comment(_body: dict[str, Any], header: dict[str, Any], comment_id: uuid.UUID) -> dict[str, Any]:
     """Take one's own comment back; as often as asked."""
-    return received(withdraw(_writer(_site_of(comment_id), header), comment_id))
+    return own.received(withdraw(_limited_writer(comment_id, header), comment_id))
 
 
 @blp.post("/comments/<uuid:comment_id>/reports")
@@ -286,13 +288,19 @@ def _article_of(comment_id: uuid.UUID) -> uuid.UUID:
     return comment.article_id
 
 
-def _site_of(comment_id: uuid.UUID) -> Site:
-    return db.session.get_one(Article, _article_of(comment_id)).site
+def _limited_writer(comment_id: uuid.UUID, header: dict[str, Any]) -> Writer:
+    writer = _writer(db.session.get_one(Article, _article_of(comment_id)).site, header)
+    _limit_account(writer)
+    return writer
 
 
-def received(standing: Standing) -> dict[str, Any]:
-    """What a writer is told of what they sent."""
-    # Who is turned down by a machine learns it from their own list, not in the moment: that would train programs.
-    is_by_machine = standing.status == Status.REJECTED and standing.decided_by.startswith("policy:")
-    status = Status.HELD if is_by_machine else standing.status
-    return {"id": standing.id, "status": status, "version": standing.version}
+def _limit_account(writer: Writer) -> None:
+    """Count what an account sends, by its `sub`. A voter token was counted before; a login's is read in the view alone.
+
+    By what an unread token says, anybody could use up another's budget; by the token itself each would bring a new one, and a
+    login signs one for each page that its reader opens.
+    """
+    if writer.is_account:
+        # What was read until here needs no connection while others count.
+        db.session.commit()
+        spend_of("comments_per_voter", writer.key)

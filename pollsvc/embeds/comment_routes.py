@@ -14,8 +14,8 @@ from pollsvc.articles.service import locate_article
 from pollsvc.comments import threads
 from pollsvc.comments.entries import NewComment
 from pollsvc.comments.models import Comment, Status
-from pollsvc.comments.own import OwnComment, own_comments, read_own
-from pollsvc.comments.routes import edit, received, report, rules, submit, withdraw
+from pollsvc.comments.own import OwnComment, own_comments, read_own, received
+from pollsvc.comments.routes import edit, report, rules, submit, withdraw
 from pollsvc.comments.schemas import EditCommentSchema, NewCommentSchema, NewReportSchema
 from pollsvc.comments.status import CommentNotFound
 from pollsvc.comments.threads import Order

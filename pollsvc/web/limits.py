@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
+from werkzeug.exceptions import TooManyRequests
 
 from pollsvc.config import Settings
 from pollsvc.network import client_address, network_of
@@ -43,8 +44,12 @@ def voter_key() -> str:
     """The voter whose valid token came with the request, as a keyed hash; empty where none did."""
     if "voter_key" not in g:
         found = state().voter_limit_key(request, now())
-        g.voter_key = keys().digest("voter limit", found).hex()[:32] if found else ""
+        g.voter_key = _caller_key(found) if found else ""
     return str(g.voter_key)
+
+
+def _caller_key(caller: bytes) -> str:
+    return keys().digest("voter limit", caller).hex()[:32]
 
 
 def _actor_key() -> str:
@@ -110,9 +115,24 @@ def spend(name: str) -> bool:
 
     For a form that asks for two things, of which the first must not be refused for the second.
     """
+    return not _count(name, network_key())[-1][2].is_breached
+
+
+def spend_of(name: str, caller: bytes) -> None:
+    """Count this request against a limit of its sender's, where only the view finds out who that is.
+
+    :param caller: what tells them from all others.
+    :raises TooManyRequests: if that is used up.
+    """
+    counted = _count(name, _caller_key(caller))
+    g.limits = [*g.get("limits", ()), *counted]
+    if counted[-1][2].is_breached:
+        raise TooManyRequests
+
+
+def _count(name: str, key: str) -> Sequence[tuple[str, int, Window]]:
     limiter: OneTripLimiter = next(iter(current_app.extensions["limiter"]))
-    counted = limiter.count([(name, item, network_key()) for item in parse_many(settings().limits[name])])
-    return not counted[-1][2].is_breached
+    return limiter.count([(name, item, key) for item in parse_many(settings().limits[name])])
 
 
 def open_limits(app: Flask, given: Settings) -> Limiter:

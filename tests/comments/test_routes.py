@@ -21,6 +21,7 @@ from pollsvc.comments.status import standing_of
 from pollsvc.keys import Keys
 from pollsvc.web.forms import issue_form_token
 from tests.comments.evidence import comment_of, counted, held_rows
+from tests.consent.logins import account_token
 from tests.factories import (
     ACTOR,
     ARTICLE_URL,
@@ -328,6 +329,96 @@ class TestAccounts:
         answer = client.post("/v1/comments", json=form | {"account_token": forged})
 
         assert refused(answer) == (422, "invalid", ["account_token"])
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+class TestLimitOfAccounts:
+    """Two a minute, whoever sends how many tokens."""
+
+    FORGERS_KEY = "another-key-of-thirty-two-letters-and-more"
+
+    @pytest.fixture
+    def client(self, make_app: Callable[..., Flask], session: Session) -> FlaskClient:
+        make_site(session, login_key=LOGIN_KEY)
+        session.commit()
+        return make_app(limit_comments_per_voter="2/minute", limit_comments="6/minute").test_client()
+
+    @pytest.fixture
+    def send(self, client: FlaskClient, form: dict[str, Any]) -> Send:
+        """Send a comment as an account does, each with a token of its own."""
+
+        def send(number: int, sub: str = "reader-7", key: str = LOGIN_KEY, **options: Any) -> TestResponse:
+            token = account_token(key=key, sub=sub, jti=str(number))
+            body = {"account_token": token, "voter_token": None, "body": f"Word {number}."}
+            return client.post("/v1/comments", json=form | body | options.pop("also", {}), **options)
+
+        return send
+
+    def test_is_of_the_account_and_not_of_its_token(self, send: Send) -> None:
+        assert [send(number).status_code for number in range(3)] == [202, 202, 429]
+        assert send(3, "reader-8").status_code == 202
+
+    def test_is_the_same_however_a_token_is_spelled(self, send: Send) -> None:
+        token = account_token(key=LOGIN_KEY, sub="reader-7")
+
+        spelled = enumerate([token, token + "=", token])
+        answers = [send(number, also={"account_token": each}) for number, each in spelled]
+
+        assert [each.status_code for each in answers] == [202, 202, 429]
+
+    def test_is_told(self, send: Send) -> None:
+        answers = [send(number) for number in range(3)]
+
+        policy = '"comments";q=6;w=60, "comments_per_voter";q=2;w=60'
+        assert [each.headers["RateLimit-Policy"] for each in answers] == [policy] * 3
+        assert '"comments_per_voter";r=1;t=' in answers[0].headers["RateLimit"]
+        assert refused(answers[-1]) == (429, "rate_limited", [])
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+
+    def test_is_not_another_beside_a_voter_token_or_header(self, send: Send, keys: Keys) -> None:
+        others = [make_voter_token(keys, number=number) for number in (7, 8)]
+
+        answers = [
+            send(1, also={"voter_token": others[0]}),
+            send(2, headers={"X-Voter-Token": others[1]}),
+            send(3, headers={"X-Account-Token": account_token(key=LOGIN_KEY, sub="reader-9")}),
+        ]
+
+        assert [each.status_code for each in answers] == [202, 202, 429]
+
+    def test_is_of_one_budget_with_edits_and_what_is_taken_back(
+        self, client: FlaskClient, send: Send
+    ) -> None:
+        path = f"/v1/comments/{send(1).get_json()['id']}"
+        headers = {"X-Account-Token": account_token(key=LOGIN_KEY, sub="reader-7")}
+
+        edited = client.patch(path, json={"body": "Better said.", "version": 1}, headers=headers)
+        withdrawn = client.delete(path, headers=headers | {"X-Voter-Token": "none"})
+
+        assert [edited.status_code, withdrawn.status_code] == [202, 429]
+        mine = client.get("/v1/comments/mine", query_string={"article_url": ARTICLE_URL}, headers=headers)
+        assert [each["body"] for each in mine.get_json()["items"]] == ["Better said."]
+
+    def test_is_not_used_up_by_forged_tokens_of_the_same_account(self, send: Send) -> None:
+        forged = [send(number, key=self.FORGERS_KEY) for number in range(3)]
+
+        assert [refused(each)[2] for each in forged] == [["account_token"]] * 3
+        assert [send(number).status_code for number in range(2)] == [202, 202]
+
+    def test_of_the_network_is_used_up_by_forged_tokens(self, send: Send) -> None:
+        answers = [send(number, key=self.FORGERS_KEY).status_code for number in range(7)]
+
+        assert answers == [422] * 6 + [429]
+        assert send(7).status_code == 429
+        assert send(8, environ_base={"REMOTE_ADDR": "198.51.100.7"}).status_code == 202
+
+    @pytest.mark.parametrize(
+        "token", ["", "a.b.c", "x" * 4_000, "x" * 4_001, "é.é.é"], ids=lambda each: each[:5]
+    )
+    def test_is_not_asked_for_what_is_no_token(self, send: Send, token: str) -> None:
+        answers = [send(number, also={"account_token": token}) for number in range(3)]
+
+        assert [refused(each) for each in answers] == [(422, "invalid", ["account_token"])] * 3
 
 
 @pytest.mark.usefixtures("site")
