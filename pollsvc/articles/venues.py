@@ -23,7 +23,9 @@ from sqlalchemy import (
 
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article, Site, SiteOrigin
+from pollsvc.articles.service import no_site, read_address
 from pollsvc.articles.urls import ArticleAddress
+from pollsvc.errors import Invalid
 from pollsvc.given import GivenRows, spaced
 
 
@@ -122,6 +124,12 @@ VENUES_BY_ID: Select[Any] = (
     .select_from(ARTICLE.join(SITE, SITE.c.id == ARTICLE.c.site_id))
     .where(ARTICLE.c.id.in_(bindparam("ids", expanding=True)))
 )
+#: Of the sites that own ``authorities``.
+_CANONICAL_ORIGINS: Select[str, str] = (
+    select(ORIGIN.c.authority, _CANONICAL.c.origin)
+    .join(_CANONICAL, (_CANONICAL.c.site_id == ORIGIN.c.site_id) & (_CANONICAL.c.position == 0))
+    .where(ORIGIN.c.authority.in_(bindparam("authorities", expanding=True)))
+)
 _THEIRS = ORIGIN.alias("theirs")
 _ORIGINS = select(spaced(_THEIRS.c.origin)).where(_THEIRS.c.site_id == ORIGIN.c.site_id).scalar_subquery()
 _ADDRESSES = GivenRows("address", {"place": Integer(), "authority": Text(), "path": Text()})
@@ -159,6 +167,27 @@ def find_surroundings(
         locale, origins, place = row[WIDTH:]
         found[addresses[place]] = Surroundings(venue_of(row), locale, hosts_of(origins.split(" ")))
     return found
+
+
+def locate_articles(connection: Connection, urls: Sequence[str]) -> list[str]:
+    """The canonical addresses of articles, in the order of ``urls``; asked for by one question.
+
+    :raises Invalid: if any is no address, or no site owns its host; each such field is named: ``article_url.0``.
+    """
+    addresses: dict[int, ArticleAddress] = {}
+    wrong: dict[int, Invalid] = {}
+    for place, url in enumerate(urls):
+        try:
+            addresses[place] = read_address(url)
+        except Invalid as error:
+            wrong[place] = error
+    asked = {each.authority for each in addresses.values()}
+    origins = dict(connection.execute(_CANONICAL_ORIGINS, {"authorities": sorted(asked)}).all())
+    wrong |= {place: no_site(each) for place, each in addresses.items() if each.authority not in origins}
+    if wrong:
+        fields = {f"article_url.{place}": wrong[place].detail for place in sorted(wrong)}
+        raise Invalid("Some addresses are of no article here; each is named under errors.", fields=fields)
+    return [origins[each.authority] + each.path_and_query for each in addresses.values()]
 
 
 def hosts_of(origins: Sequence[str]) -> frozenset[str]:

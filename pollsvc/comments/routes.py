@@ -10,6 +10,7 @@ from flask import Response, current_app
 from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article, Site
 from pollsvc.articles.service import locate_article, read_address
+from pollsvc.articles.venues import locate_articles
 from pollsvc.comments import counts, editing, own, service, threads
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.comment_box import CommentBox
@@ -88,9 +89,10 @@ def show_thread(query: dict[str, Any]) -> Response:
 @public
 def count_comments(query: dict[str, Any]) -> Response:
     """How many comments articles show: `?article_url=…&article_url=…`, up to fifty."""
-    urls = {given: locate_article(db.session, given)[1] for given in query["article_url"]}
-    found = counts.published_counts(db.session, list(urls.values()))
-    items = [{"article_url": given, "total": found[url]} for given, url in urls.items()]
+    asked = query["article_url"]
+    urls = locate_articles(db.session.connection(), asked)
+    found = counts.published_counts(db.session, urls)
+    items = [{"article_url": each, "total": found[url]} for each, url in zip(asked, urls, strict=True)]
     public_read(items)
     return json_answer({"items": items})
 

@@ -176,7 +176,7 @@ class ArticleCountSchema(ma.Schema):
 
 
 class CountsSchema(ma.Schema):
-    """Counts, in the order asked for."""
+    """Counts, one for each address in the order asked for."""
 
     items = ma.fields.List(ma.fields.Nested(ArticleCountSchema), required=True)
 

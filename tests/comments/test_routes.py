@@ -34,6 +34,7 @@ from tests.factories import (
     make_site,
     make_voter_token,
 )
+from tests.plans import watching
 
 LOGIN_KEY = "a-login-key-of-thirty-two-letters-and-more"
 Send = Callable[..., TestResponse]
@@ -490,6 +491,48 @@ class TestThread:
             {"article_url": each, "total": n} for each, n in zip(asked, (0, 1), strict=True)
         ]
         assert answer.headers["Cache-Control"].startswith("public")
+
+    def test_counts_of_an_address_that_came_twice_come_twice(self, client: FlaskClient) -> None:
+        asked = [ARTICLE_URL, f"{ORIGIN}/other", ARTICLE_URL, f"{ARTICLE_URL}#comments"]
+
+        answer = client.get("/v1/comments/counts", query_string=[("article_url", each) for each in asked])
+
+        assert answer.get_json()["items"] == [{"article_url": each, "total": 0} for each in asked]
+
+    def test_counts_name_every_address_that_no_site_owns(self, client: FlaskClient) -> None:
+        stranger = "https://elsewhere.example/ferry"
+        asked = [ARTICLE_URL, stranger, f"{ORIGIN}/other", "http://elsewhere.example:81/", stranger]
+
+        answer = client.get("/v1/comments/counts", query_string=[("article_url", each) for each in asked])
+
+        assert refused(answer) == (422, "invalid", ["article_url.1", "article_url.3", "article_url.4"])
+        sentences = [each["detail"] for each in answer.get_json()["errors"]]
+        assert sentences[:2] == [
+            "No site here owns elsewhere.example.",
+            "No site here owns elsewhere.example:81.",
+        ]
+
+    @pytest.mark.parametrize(
+        "wrong", ["", "ferry", f"{ORIGIN}/{'x' * 2_000}", "https://xn--a.example/"], ids=repr
+    )
+    def test_counts_name_what_is_no_address(self, client: FlaskClient, wrong: str) -> None:
+        asked = [("article_url", each) for each in (ARTICLE_URL, wrong)]
+
+        answer = client.get("/v1/comments/counts", query_string=asked)
+
+        assert refused(answer) == (422, "invalid", ["article_url.1"])
+
+    def test_counts_of_fifty_addresses_take_two_questions(self, app: Flask, client: FlaskClient) -> None:
+        asked = [("article_url", f"{ORIGIN}/{number}") for number in range(50)]
+
+        with app.app_context():
+            engine = app.extensions["sqlalchemy"].engines["default"]
+        with watching([engine]) as sent:
+            answer = client.get("/v1/comments/counts", query_string=asked)
+
+        assert len(answer.get_json()["items"]) == 50
+        assert len(sent) == 2
+        assert client.get("/v1/comments/counts", query_string=[*asked, asked[0]]).status_code == 422
 
     @pytest.mark.parametrize(
         ("query", "field"),
