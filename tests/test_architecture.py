@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # (newsroom.py: the staff's routes of a feature; app.py: a token's last use, in a session of its own.)
 EDGES = {
     "routes.py",
+    "acts.py",
     "newsroom.py",
     "check_routes.py",
     "proof_routes.py",

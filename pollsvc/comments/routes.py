@@ -11,11 +11,9 @@ from pollsvc.articles.discussions import comments_of
 from pollsvc.articles.models import Article, Site
 from pollsvc.articles.service import locate_article, read_address
 from pollsvc.articles.venues import locate_articles
-from pollsvc.comments import counts, editing, own, service, threads
-from pollsvc.comments.admission import Rules
-from pollsvc.comments.comment_box import CommentBox
+from pollsvc.comments import counts, own, threads
+from pollsvc.comments.acts import edit, report, rules, submit, withdraw
 from pollsvc.comments.entries import NewComment
-from pollsvc.comments.judging import Judge
 from pollsvc.comments.lookups import ThreadLookups
 from pollsvc.comments.models import Comment, Status
 from pollsvc.comments.schemas import (
@@ -33,7 +31,7 @@ from pollsvc.comments.schemas import (
     ThreadSchema,
     WriterHeadersSchema,
 )
-from pollsvc.comments.status import CommentNotFound, Standing
+from pollsvc.comments.status import CommentNotFound
 from pollsvc.comments.threads import Asked, Order, Place
 from pollsvc.comments.writers import Writer, writer_of_account, writer_of_token
 from pollsvc.db import db
@@ -43,13 +41,10 @@ from pollsvc.web.forms import is_suspect
 from pollsvc.web.guards import public
 from pollsvc.web.headers import public_read
 from pollsvc.web.limits import limited, spend_of
-from pollsvc.web.metrics import COMMENTS
 from pollsvc.web.paging import page_schema
-from pollsvc.web.state import keys, now, ring, settings
+from pollsvc.web.state import keys, now
 
 blp = JSONBlueprint("comments", __name__, url_prefix="/v1", description="Comments, as readers meet them.")
-
-_REPORTED = "Thank you. Your report has arrived, and the newsroom will look at the comment."
 
 
 @blp.post("/comments")
@@ -175,76 +170,10 @@ def report_comment(body: dict[str, Any], comment_id: uuid.UUID) -> dict[str, str
     return {"message": report(reporter, comment_id, body["reason"], body["note"])}
 
 
-def submit(new: NewComment) -> tuple[Standing, bool]:
-    """Look at a comment and write it; as :meth:`pollsvc.comments.comment_box.CommentBox.submit`."""
-    if db.has_read:
-        # What was read until here stays; its connection goes back before others read and write.
-        db.session.commit()
-    standing, is_new = comment_box().submit(new)
-    ring()
-    COMMENTS.labels(standing.status).inc(is_new)
-    return standing, is_new
-
-
-def edit(writer: Writer, comment_id: uuid.UUID, form: dict[str, Any]) -> Standing:
-    """Look at an edit and write it, likewise; as :mod:`pollsvc.comments.editing`."""
-    judged = editing.judge_edit(
-        db.session,
-        judge(),
-        comment_id,
-        writer=writer,
-        body=form["body"],
-        version=form["version"],
-        # An edit without either signal is as suspect as the comment was, and no more.
-        is_suspect=bool(form["website"] or form["form_token"]) and is_suspect(form, keys(), now()),
-        rules=rules(),
-        now=now(),
-    )
-    db.session.commit()
-    standing = editing.edit_comment(db.writing, judged, now())
-    db.writing.commit()
-    ring()
-    return standing
-
-
-def withdraw(writer: Writer, comment_id: uuid.UUID) -> Standing:
-    """Take a comment back for its writer; as :func:`pollsvc.comments.service.withdraw_comment`."""
-    db.session.commit()
-    standing = service.withdraw_comment(db.writing, comment_id, writer=writer, now=now())
-    db.writing.commit()
-    ring()
-    return standing
-
-
-def report(reporter: Writer, comment_id: uuid.UUID, reason: str, note: str | None) -> str:
-    """Record a report, and give what its sender is told."""
-    db.session.commit()
-    service.report_comment(db.writing, comment_id, reporter=reporter, reason=reason, note=note, now=now())
-    db.writing.commit()
-    return _REPORTED
-
-
-def judge() -> Judge:
-    """What looks at the comments of this process."""
-    found: Judge = current_app.extensions["pollsvc.judge"]
-    return found
-
-
-def comment_box() -> CommentBox:
-    """Where the comments of this process go."""
-    box: CommentBox = current_app.extensions["pollsvc.comment_box"]
-    return box
-
-
 def thread_lookups() -> ThreadLookups:
     """The threads that this process reads."""
     found: ThreadLookups = current_app.extensions["pollsvc.threads"]
     return found
-
-
-def rules() -> Rules:
-    """What this installation set about comments."""
-    return Rules.of(settings())
 
 
 def new_comment(form: dict[str, Any]) -> NewComment:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from pollsvc.articles.models import Site
 from pollsvc.articles.service import read_address
 from pollsvc.comments import threads
+from pollsvc.comments.acts import rules
 from pollsvc.comments.own import OwnComment, own_comments, read_own
-from pollsvc.comments.routes import rules
 from pollsvc.comments.threads import Asked, Order, ShownComment, ThreadPage
 from pollsvc.comments.writers import Writer, writer_of_identity
 from pollsvc.embeds.comment_entries import Addresses, Entry, entry_of, is_unseen, own_entry

@@ -12,10 +12,10 @@ from marshmallow.validate import Range
 from pollsvc.articles.models import Article
 from pollsvc.articles.service import locate_article
 from pollsvc.comments import threads
+from pollsvc.comments.acts import edit, report, rules, submit, withdraw
 from pollsvc.comments.entries import NewComment
 from pollsvc.comments.models import Comment, Status
 from pollsvc.comments.own import OwnComment, own_comments, read_own, received
-from pollsvc.comments.routes import edit, report, rules, submit, withdraw
 from pollsvc.comments.schemas import EditCommentSchema, NewCommentSchema, NewReportSchema
 from pollsvc.comments.status import CommentNotFound
 from pollsvc.comments.threads import Order
