@@ -29,7 +29,7 @@ class TestDescribeComment:
         verdicts = {each.name: each for each in revision["verdicts"]}
         assert set(verdicts) == {check.name for check in all_checks()}
         links = verdicts["links"]
-        assert (links.version, links.state, round(links.score, 2)) == ("2", "done", 0.67)
+        assert (links.version, links.state, round(links.score, 2)) == ("3", "done", 0.67)
         assert [found["body"][start:end] for start, end in links.spans] == [
             "https://a.example",
             "https://b.example",
