@@ -158,7 +158,8 @@ class TestRemoveText:
         assert [each.kind for each in events] == ["comment.removed"] * 2
         assert {json.loads(str(each.data))["id"] for each in events} == set(ids)
         assert set(json.loads(str(events[0].data))) == {
-            *("id", "site_id", "article_url", "parent_id", "status", "version", "revision")
+            *("id", "site_id", "article_url", "parent_id", "status", "version", "revision"),
+            *("decided_by", "reason_code"),
         }
 
     def test_ends_the_writer_s_hand_over_them(self, scene: Scene, commented: Commented) -> None:
