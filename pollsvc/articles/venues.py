@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from pollsvc.articles.discussions import comments_of
+from pollsvc.articles.discussions import closes_at_of, comments_of
 from pollsvc.articles.models import Article, Site, SiteOrigin
 from pollsvc.articles.service import no_site, read_address
 from pollsvc.articles.urls import ArticleAddress
@@ -66,6 +66,11 @@ class Venue:
         """``open``, ``premoderated``, ``closed`` or ``off``."""
         return comments_of(self.site, self.article, now)
 
+    @property
+    def closes_at(self) -> datetime | None:
+        """When its comments close by themselves; None: never, as far as it is known."""
+        return closes_at_of(self.site, self.article) if self.article else None
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -92,8 +97,10 @@ _TERMS = (
     ARTICLE.c.published_at,
     ARTICLE.c.created_at,
 )
-#: Columns of the venue in a row of :data:`VENUES` or :data:`VENUES_BY_ID`; a query may add others behind them.
-WIDTH = 1 + len(_TERMS)
+#: Columns of the venue of an article that is there, for a query of articles and sites.
+COLUMNS = (ARTICLE.c.url, *_TERMS)
+#: How many they are in a row of :data:`VENUES` or :data:`VENUES_BY_ID`; a query may add others behind them.
+WIDTH = len(COLUMNS)
 
 _CANONICAL = ORIGIN.alias("canonical")
 
@@ -120,7 +127,7 @@ VENUES: Select[Any] = (
 )
 #: The venues of articles that are there, by their ``ids``.
 VENUES_BY_ID: Select[Any] = (
-    select(ARTICLE.c.url, *_TERMS)
+    select(*COLUMNS)
     .select_from(ARTICLE.join(SITE, SITE.c.id == ARTICLE.c.site_id))
     .where(ARTICLE.c.id.in_(bindparam("ids", expanding=True)))
 )

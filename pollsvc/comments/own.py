@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from pollsvc.articles.models import Article
+from pollsvc.articles.venues import ARTICLE, COLUMNS, SITE, Venue, venue_of
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.markup import mark_up
 from pollsvc.comments.models import Comment, CommentRevision, Status
@@ -45,7 +45,7 @@ class OwnComment:
     """A comment, for its writer.
 
     :param html: as it is shown, or would be.
-    :param can_edit_until: None where it can no longer be edited.
+    :param can_edit_until: when its window is over, or its article closes before that; None where it cannot be edited (any more).
     """
 
     id: uuid.UUID
@@ -66,15 +66,16 @@ class OwnComment:
 def own_comments(writer: Writer, article_url: str | None) -> Select[*tuple[Any, ...]]:
     """A writer's comments, by themselves or below one article; their columns are :func:`describe_own`'s."""
     comments: Select[*tuple[Any, ...]] = (
-        select(Comment, Article.url, CommentRevision.body)
-        .join(Article, Article.id == Comment.article_id)
+        select(Comment, CommentRevision.body, *COLUMNS)
+        .join(ARTICLE, ARTICLE.c.id == Comment.article_id)
+        .join(SITE, SITE.c.id == ARTICLE.c.site_id)
         .join(
             CommentRevision,
             (CommentRevision.comment_id == Comment.id) & (CommentRevision.number == Comment.revision),
         )
         .where(Comment.writer_key == writer.key)
     )
-    return comments.where(Article.url == article_url) if article_url else comments
+    return comments.where(ARTICLE.c.url == article_url) if article_url else comments
 
 
 def read_own(
@@ -90,7 +91,7 @@ def read_own(
     if before is not None:
         comments = comments.where(Comment.id < before)
     rows = session.execute(comments.order_by(Comment.id.desc()).limit(limit + 1)).all()
-    items = [_describe(comment, url, body, rules, now) for comment, url, body in rows[:limit]]
+    items = [_describe(comment, body, venue_of(venue), rules, now) for comment, body, *venue in rows[:limit]]
     return items, items[-1].id if len(rows) > limit else None
 
 
@@ -102,13 +103,11 @@ def received(standing: Standing) -> dict[str, Any]:
     return {"id": standing.id, "status": status, "version": standing.version}
 
 
-def _describe(comment: Comment, url: str, body: str | None, rules: Rules, now: datetime) -> OwnComment:
-    until = comment.created_at + rules.edit_window
-    is_open = comment.status in (Status.PUBLISHED, Status.HELD) and until > now
+def _describe(comment: Comment, body: str | None, venue: Venue, rules: Rules, now: datetime) -> OwnComment:
     code = _code(comment)
     return OwnComment(
         id=comment.id,
-        article_url=url,
+        article_url=venue.url,
         parent_id=comment.parent_id,
         name=comment.name,
         body=body,
@@ -119,8 +118,17 @@ def _describe(comment: Comment, url: str, body: str | None, rules: Rules, now: d
         reason=Reason(code, REASONS[code]) if code else None,
         created_at=comment.created_at,
         edited_at=comment.edited_at,
-        can_edit_until=until if is_open else None,
+        can_edit_until=_can_edit_until(comment, venue, rules, now),
     )
+
+
+def _can_edit_until(comment: Comment, venue: Venue, rules: Rules, now: datetime) -> datetime | None:
+    if comment.status not in (Status.PUBLISHED, Status.HELD) or venue.mode(now) in ("closed", "off"):
+        return None
+    until = comment.created_at + rules.edit_window
+    if venue.closes_at:
+        until = min(until, venue.closes_at)
+    return until if until > now else None
 
 
 def _code(comment: Comment) -> str | None:

@@ -211,4 +211,8 @@ class OwnCommentSchema(ma.Schema):
     reason = ma.fields.Nested(ReasonSchema, required=True, allow_none=True)
     created_at = ma.fields.AwareDateTime(required=True)
     edited_at = ma.fields.AwareDateTime(required=True, allow_none=True)
-    can_edit_until = ma.fields.AwareDateTime(required=True, allow_none=True)
+    can_edit_until = ma.fields.AwareDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "null: it cannot be edited (any more), or its article takes no comments."},
+    )

@@ -94,12 +94,12 @@ def entry_of(shown: ShownComment, mine: OwnComment | None, *, is_open: bool, dep
         is_shown=is_shown,
         is_waiting=shown.status == Status.HELD,
         is_own=mine is not None,
-        can_edit=is_open and mine is not None and mine.can_edit_until is not None,
+        can_edit=mine is not None and mine.can_edit_until is not None,
         can_reply=is_open and is_shown and shown.depth < depth,
     )
 
 
-def own_entry(mine: OwnComment, *, is_open: bool = True, replies: int = 0) -> Entry:
+def own_entry(mine: OwnComment, *, replies: int = 0) -> Entry:
     """A comment of the reader's own, wherever it stands."""
     return Entry(
         id=mine.id,
@@ -112,7 +112,7 @@ def own_entry(mine: OwnComment, *, is_open: bool = True, replies: int = 0) -> En
         is_waiting=mine.status == Status.HELD,
         reason=mine.reason.text if mine.reason else "",
         is_own=True,
-        can_edit=is_open and mine.can_edit_until is not None,
+        can_edit=mine.can_edit_until is not None,
     )
 
 

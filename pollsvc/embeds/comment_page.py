@@ -129,9 +129,7 @@ class CommentPage:
             above=self._entries(above, page.comments),
             is_linked=linked is not None,
             items=[] if linked else self._entries(page.items, page.comments),
-            hidden_own=[own_entry(each, is_open=page.comments in TAKING) for each in unseen]
-            if not (cursor or linked)
-            else [],
+            hidden_own=[own_entry(each) for each in unseen] if not (cursor or linked) else [],
             orders=ORDERS if page.items and not above else None,
             order=order,
             next=self.to.thread(**{name: value for name, value in following.items() if value})

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Site
@@ -16,9 +18,11 @@ from tests.factories import (
     THEN,
     decide_comment,
     edit_comment,
+    make_article,
     make_comment,
     make_writer,
 )
+from tests.plans import watching
 
 
 def own(
@@ -105,3 +109,53 @@ class TestReadOwn:
 
         assert [each.can_edit_until for each in early] == [until, until, None, None]
         assert [each.can_edit_until for each in late] == [None] * 4
+
+    @pytest.mark.parametrize("mode", ["closed", "off"])
+    @pytest.mark.parametrize("is_of_the_site", [True, False], ids=["site", "article"])
+    def test_cannot_be_edited_where_nothing_is_taken(
+        self, session: Session, keys: Keys, site: Site, *, mode: str, is_of_the_site: bool
+    ) -> None:
+        make_comment(session, keys=keys, is_approved=True)
+        make_comment(session, keys=keys, article_url=f"{ORIGIN}/other")
+        if is_of_the_site:
+            site.comments = mode
+        else:
+            make_article(session).comments = mode
+        session.flush()
+
+        found = {each.article_url: each.can_edit_until for each in own(session, keys)}
+
+        elsewhere = None if is_of_the_site else THEN + RULES.edit_window
+        assert found == {ARTICLE_URL: None, f"{ORIGIN}/other": elsewhere}
+
+    def test_can_be_edited_where_all_are_read_first(self, session: Session, keys: Keys, site: Site) -> None:
+        make_comment(session, keys=keys)
+        make_article(session).comments = "premoderated"
+        session.flush()
+
+        assert [each.can_edit_until for each in own(session, keys)] == [THEN + RULES.edit_window]
+
+    def test_can_be_edited_until_the_article_closes(self, session: Session, keys: Keys, site: Site) -> None:
+        make_comment(session, keys=keys)
+        article = make_article(session)
+        closes_at = THEN + timedelta(minutes=5)
+        article.comments_close_days, article.published_at = 3, closes_at - timedelta(days=3)
+        session.flush()
+
+        early, late = own(session, keys), own(session, keys, after=timedelta(minutes=5))
+
+        assert [each.can_edit_until for each in (*early, *late)] == [closes_at, None]
+
+    def test_all_are_found_by_one_question(
+        self, session: Session, engine: sa.Engine, keys: Keys, site: Site
+    ) -> None:
+        for place in range(5):
+            make_comment(session, keys=keys, article_url=f"{ORIGIN}/{place}")
+        session.flush()
+        session.expire_all()
+        comments = own_comments(make_writer(keys), None)
+
+        with watching([engine]) as sent:
+            found, _ = read_own(session, comments, before=None, limit=50, rules=RULES, now=THEN)
+
+        assert (len(found), len(sent)) == (5, 1)

@@ -625,6 +625,21 @@ class TestOwn:
         )
         assert session.scalars(verdicts.order_by(CommentVerdict.revision)).all() == [0, score]
 
+    @pytest.mark.parametrize("mode", ["closed", "off"])
+    def test_are_not_offered_for_an_edit_that_the_article_refuses(
+        self, client: FlaskClient, session: Session, form: dict[str, Any], mode: str
+    ) -> None:
+        header = {"X-Voter-Token": form["voter_token"]}
+        path = f"/v1/comments/{client.post('/v1/comments', json=form).get_json()['id']}"
+        make_article(session).comments = mode
+        session.commit()
+
+        mine = client.get("/v1/comments/mine", headers=header).get_json()["items"]
+        edited = client.patch(path, json={"body": "Better said.", "version": 1}, headers=header)
+
+        assert [each["can_edit_until"] for each in mine] == [None]
+        assert refused(edited) == (409, f"comments_{mode}", [])
+
     def test_refusals(self, client: FlaskClient, session: Session, keys: Keys, form: dict[str, Any]) -> None:
         mine, other = (
             {"X-Voter-Token": form["voter_token"]},

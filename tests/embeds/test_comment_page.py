@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pollsvc.articles.models import Article
-from tests.embeds.discussions import PAGE, Newsroom, comments, send, show
+from tests.embeds.discussions import PAGE, Newsroom, comments, press, send, show
 from tests.embeds.pages import faults_of, form_of, has_form
 from tests.embeds.visits import SITE
 from tests.factories import ARTICLE_URL
@@ -206,3 +206,22 @@ class TestOwnComments:
         assert (names(mine), names(theirs)) == (["Ada Reader"], ["Ada Reader"])
         assert (">Edit</a>" in mine, ">Report</a>" in mine) == (True, False)
         assert (">Edit</a>" in theirs, ">Report</a>" in theirs) == (False, True)
+
+    @pytest.mark.parametrize(("mode", "may_edit"), [("open", 3), ("premoderated", 3), ("closed", 0)])
+    def test_can_be_changed_where_the_article_takes_comments(
+        self, client: FlaskClient, session: Session, desk: Newsroom, mode: str, may_edit: int
+    ) -> None:
+        """One that is shown, one that waits, and one that waits again in the place above its reply."""
+        for body in ("The first.", "The second.", "The third."):
+            send(client, body=body)
+        shown, answered = (str(each.id) for each in comments(session)[:2])
+        desk.decide(shown, "approve")
+        desk.decide(answered, "approve")
+        desk.publish("So it does.", parent_id=answered)
+        press(client, answered, "edit", body="The second, better said.", version="2")
+        set_mode(desk, mode)
+
+        page = show(client).text
+
+        assert page.count(">Take back</a>") == 3
+        assert page.count(">Edit</a>") == may_edit
