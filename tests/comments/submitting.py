@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from pollsvc.batching import Batcher
 from pollsvc.comments import service
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.checks.check import Opinion, Submission
@@ -16,7 +19,9 @@ from pollsvc.comments.entries import NewComment
 from pollsvc.comments.judging import Judge
 from pollsvc.comments.status import Standing
 from pollsvc.comments.writers import Writer, writer_of_token
+from pollsvc.errors import PollsvcError
 from pollsvc.keys import Keys
+from pollsvc.patience import PATIENCE
 from tests.factories import ARTICLE_URL, THEN, judge_comment, make_voter_token
 
 RULES = Rules(depth=3, edit_window=timedelta(minutes=15))
@@ -54,6 +59,29 @@ def make_box(engine: sa.Engine, keys: Keys, judge: Judge | None = None) -> Comme
         rules=RULES,
         clock=lambda: THEN,
     )
+
+
+class AtOnce:
+    """Brings comments to a box at the same moment, each in a thread of its own, so that all are of one batch."""
+
+    def __init__(self, box: CommentBox, threads: ThreadPoolExecutor) -> None:
+        self._box, self._threads = box, threads
+        # Whoever leads the batch waits for all that are announced.
+        self._batcher = box._batcher = Batcher(box._work_off, patience=PATIENCE, linger=PATIENCE)
+
+    def submit(self, new: Sequence[NewComment]) -> list[tuple[Standing, bool] | PollsvcError]:
+        """What the box says to each, in their order, or why it refuses it; no more than there are threads."""
+        announced = Barrier(len(new))
+
+        def bring(each: NewComment) -> tuple[Standing, bool] | PollsvcError:
+            with self._batcher.announced():
+                announced.wait(PATIENCE)
+                try:
+                    return self._box.submit(each)
+                except PollsvcError as refusal:
+                    return refusal
+
+        return list(self._threads.map(bring, new))
 
 
 def submit(
