@@ -15,6 +15,7 @@ from pollsvc.articles.models import Article
 from pollsvc.comments.facts import is_in_force
 from pollsvc.comments.models import Comment, Status
 from pollsvc.comments.policy_models import Ban
+from pollsvc.comments.status import looks_held
 from pollsvc.comments.writers import Writer
 from pollsvc.config import Settings
 from pollsvc.errors import Conflict, NotAllowed, Unavailable, one_field
@@ -153,6 +154,7 @@ class Parent:
 
     article_id: uuid.UUID
     status: str
+    decided_by: str
     depth: int
     ancestors: Sequence[str]
     replies: int
@@ -160,7 +162,13 @@ class Parent:
 
 # Made once: with each reply, making it would cost more than asking it.
 _PARENTS = select(
-    Comment.id, Comment.article_id, Comment.status, Comment.depth, Comment.ancestors, Comment.replies
+    Comment.id,
+    Comment.article_id,
+    Comment.status,
+    Comment.decided_by,
+    Comment.depth,
+    Comment.ancestors,
+    Comment.replies,
 ).where(Comment.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -192,11 +200,11 @@ def place_below(
     if parent_id is None:
         return ()
     parent = parents.get(parent_id)
-    is_held = parent is not None and parent.status == Status.HELD
-    # What is held is nobody's but its writer's: that it is there is not told, save where the thread shows its place.
-    if parent is None or parent.article_id != article_id or (is_held and not parent.replies):
+    # What looks held is nobody's but its writer's: that it is there is not told, save where the thread shows its place.
+    is_hidden = parent is not None and not parent.replies and looks_held(parent.status, parent.decided_by)
+    if parent is None or parent.article_id != article_id or is_hidden:
         raise one_field("parent_id", "There is no such comment on this article.")
-    if is_held:
+    if parent.status == Status.HELD:
         raise ParentClosed(
             "The comment that you answer is being looked at again, and takes no replies meanwhile."
         )

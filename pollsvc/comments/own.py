@@ -15,7 +15,7 @@ from pollsvc.articles.venues import ARTICLE, COLUMNS, SITE, Venue, venue_of
 from pollsvc.comments.admission import Rules
 from pollsvc.comments.markup import mark_up
 from pollsvc.comments.models import Comment, CommentRevision, Status
-from pollsvc.comments.status import Standing
+from pollsvc.comments.status import Standing, looks_held
 from pollsvc.comments.writers import Writer
 
 #: What is told of each reason. Which check held a comment is not: it would say how to get around it.
@@ -97,9 +97,7 @@ def read_own(
 
 def received(standing: Standing) -> dict[str, Any]:
     """What a writer is told of what they sent."""
-    # Who is turned down by a machine learns it from their own list, not in the moment: that would train programs.
-    is_by_machine = standing.status == Status.REJECTED and standing.decided_by.startswith("policy:")
-    status = Status.HELD if is_by_machine else standing.status
+    status = Status.HELD if looks_held(standing.status, standing.decided_by) else standing.status
     return {"id": standing.id, "status": status, "version": standing.version}
 
 

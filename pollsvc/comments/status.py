@@ -114,6 +114,13 @@ def is_turned_down(status: Status, actor: str) -> bool:
     )
 
 
+def looks_held(status: str, decided_by: str) -> bool:
+    """Whether its writer is told that a comment waits, and others nothing: what a machine turned down too, or it would train
+    programs. In their own list its writer finds which.
+    """
+    return status == Status.HELD or (status == Status.REJECTED and decided_by.startswith("policy:"))
+
+
 def standing_of(session: Session, comment_id: uuid.UUID) -> Standing:
     """How a comment stands.
 

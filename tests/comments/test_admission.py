@@ -18,6 +18,7 @@ from pollsvc.comments.admission import (
 )
 from pollsvc.comments.entries import Judged, NewComment
 from pollsvc.comments.judging import Judge
+from pollsvc.comments.models import Status
 from pollsvc.comments.policy_models import Ban
 from pollsvc.comments.service import submit_comment, withdraw_comment
 from pollsvc.consent.service import email_hash
@@ -112,10 +113,14 @@ class TestParent:
     def test_that_nobody_sees_is_not_told_of(self, session: Session, keys: Keys, site: Site) -> None:
         shown = make_comment(session, keys=keys, is_approved=True)
         held = make_comment(session, keys=keys, number=2)
+        # Looks held to all but its writer.
+        rejected = comment_of(session, make_comment(session, keys=keys, number=3).id)
+        rejected.status, rejected.decided_by = Status.REJECTED, "policy:3"
         session.commit()
         before = held_rows(session)
         cases: list[dict[str, Any]] = [
             {"parent_id": held.id},
+            {"parent_id": rejected.id},
             {"parent_id": uuid.uuid4()},
             {"parent_id": shown.id, "article_url": f"{ORIGIN}/another"},
         ]
